@@ -1,0 +1,74 @@
+"""Carriers: is this a re-issued number of this holder, and here is what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from temporalio import activity
+
+from activities.contracts import AskEligibility, Tell
+from activities.outside import outside
+from activities.ports import CarrierRegistry, Webhooks
+from domain import renewal
+from domain.case import CaseKind
+from domain.registry import Registry
+from store.database import Database
+from store.keys import KeyRing
+from store.ledger import Append, append
+from store.projection import load_state
+from store.vault import get
+
+
+class Carriers:
+    """Everything said to and heard from carriers."""
+
+    def __init__(
+        self,
+        database: Database,
+        keys: KeyRing,
+        registry: Registry,
+        carrier_registry: CarrierRegistry,
+        webhooks: Webhooks,
+    ) -> None:
+        self._database = database
+        self._keys = keys
+        self._registry = registry
+        self._carrier_registry = carrier_registry
+        self._webhooks = webhooks
+
+    @activity.defn(name="ask_eligibility")
+    async def ask_eligibility(self, order: AskEligibility) -> renewal.Hear:
+        """See `contracts.ask_eligibility`."""
+        state = await self._database.read(lambda c: load_state(c, CaseKind.RENEWAL, order.case))
+        person = await self._database.read(lambda c: get(c, self._keys, order.case))
+        async with outside():
+            return await self._carrier_registry.eligibility(
+                state.carrier, person.number, person.id_tail, state.activated_at
+            )
+
+    @activity.defn(name="tell_carrier")
+    async def tell_carrier(self, order: Tell) -> renewal.ResultSent:
+        """See `contracts.tell_carrier`. A second try has the same message id, so the carrier sees it once."""
+        carrier = self._registry.carrier(order.state.carrier)
+        message_id = f"{order.case}.result.{order.summary}"
+        async with outside():
+            await self._webhooks.post(carrier.code, carrier.results, message_id, result_body(order.state))
+        sent = renewal.ResultSent(at=activity.info().current_attempt_scheduled_time, summary=order.summary)
+        step = Append(order.case, CaseKind.RENEWAL, f"result-{order.summary}", (sent,))
+        (recorded,) = await self._database.write(lambda c: append(c, self._keys, step))
+        assert isinstance(recorded, renewal.ResultSent)
+        return recorded
+
+
+def result_body(state: renewal.State) -> Mapping[str, Any]:
+    """What the carrier's webhook gets: the case, where it stands, and every app's outcome."""
+    return {
+        "type": "renewal.refused" if state.status is renewal.RenewalStatus.REFUSED else "renewal.result",
+        "data": {
+            "case": state.case,
+            "status": state.status.value,
+            "reason": state.reason or None,
+            "outcomes": {app: outcome.value for app, outcome in state.outcomes.items()},
+        },
+    }

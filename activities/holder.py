@@ -1,0 +1,107 @@
+"""The holder: one summary by short message, handed over once, sent again only when a receipt says undelivered."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import structlog
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.contracts import Tell
+from activities.outside import outside
+from activities.ports import ReceiptState, SmsCentre, SmsReceipt, Unavailable
+from domain import renewal, texts
+from domain.case import CaseKind
+from store import messages
+from store.database import Database
+from store.ids import sms_reference
+from store.keys import KeyRing
+from store.ledger import Append, append
+from store.messages import MessageState
+from store.vault import get
+
+log = structlog.get_logger()
+
+POLL_SECONDS = 0.2
+RECEIPT_SECONDS = 60.0
+"""How long a receipt is waited for before the summary counts as sent, delivery unknown."""
+
+PROOF_SECONDS = 10.0
+"""How long a message that may have left before a crash is given to prove it by its receipt."""
+
+MAY_HAVE_LEFT = frozenset({"sms_timeout", "sms_connection_lost"})
+"""The codes with which the SMS adapter says that a message was handed over but the centre's answer never came."""
+
+
+class Holder:
+    """Everything said to the holder."""
+
+    def __init__(self, database: Database, keys: KeyRing, centre: SmsCentre) -> None:
+        self._database = database
+        self._keys = keys
+        self._centre = centre
+
+    @activity.defn(name="tell_holder")
+    async def tell_holder(self, order: Tell) -> renewal.SummarySent:
+        """See `contracts.tell_holder`."""
+        step = f"summary-{order.summary}"
+        async with outside():
+            await self._hand_over_once(order, step)
+            delivered = await self._receipt(order.case, step)
+        sent = renewal.SummarySent(
+            at=activity.info().current_attempt_scheduled_time, summary=order.summary, delivered=delivered
+        )
+        recorded = Append(order.case, CaseKind.RENEWAL, step, (sent,))
+        (event,) = await self._database.write(lambda c: append(c, self._keys, recorded))
+        assert isinstance(event, renewal.SummarySent)
+        return event
+
+    async def receipt(self, receipt: SmsReceipt) -> None:
+        """A delivery receipt from the SMS centre; whoever waits for it finds it in the database."""
+        delivered = receipt.state is ReceiptState.DELIVERED
+        known = await self._database.write(
+            lambda c: messages.receipt(c, receipt.message_id, receipt.reference, delivered, receipt.at)
+        )
+        if not known:
+            log.warning("receipt_of_unknown_message")
+
+    async def _hand_over_once(self, order: Tell, step: str) -> None:
+        """Intent, hand-over, ids: after a crash in between, only a receipt's absence lets it be sent again."""
+        case, reference = order.case, sms_reference(order.case, step)
+        known = await self._state(case, step)
+        if known in messages.ON_ITS_WAY or (known is MessageState.INTENDED and await self._has_left(case, step)):
+            return
+        at: datetime = activity.info().current_attempt_scheduled_time
+        person = await self._database.read(lambda c: get(c, self._keys, case))
+        text = texts.renewal_message(order.state, renewal.tally(order.state.outcomes.values()), order.summary)
+        await self._database.write(lambda c: messages.intend(c, case, step, reference, at))
+        try:
+            ids = await self._centre.submit(person.number.e164, text, reference)
+        except Unavailable as error:
+            if error.code not in MAY_HAVE_LEFT:
+                await self._database.write(lambda c: messages.mark(c, case, step, MessageState.FAILED))
+            raise
+        await self._database.write(lambda c: messages.submitted(c, case, step, ids))
+
+    async def _has_left(self, case: str, step: str) -> bool:
+        for _ in range(int(PROOF_SECONDS / POLL_SECONDS)):
+            if await self._database.read(lambda c: messages.left_us(c, case, step)):
+                return True
+            await asyncio.sleep(POLL_SECONDS)
+        return False
+
+    async def _receipt(self, case: str, step: str) -> bool | None:
+        """True when delivered, None when nobody says; raises for another try when undelivered."""
+        for _ in range(int(RECEIPT_SECONDS / POLL_SECONDS)):
+            known = await self._state(case, step)
+            if known is MessageState.DELIVERED:
+                return True
+            if known is MessageState.UNDELIVERED:
+                raise ApplicationError("the short message was not delivered; it is sent again", type="undelivered")
+            await asyncio.sleep(POLL_SECONDS)
+        return None
+
+    async def _state(self, case: str, step: str) -> MessageState | None:
+        return await self._database.read(lambda c: messages.state(c, case, step))

@@ -1,0 +1,49 @@
+"""Refusals: what a person or a partner is told when something cannot be done.
+
+A refusal is a value, not an exception: a stable code, one sentence, and what to do about it
+(PIPL art. 50: refusals state the reason; domain.md, privacy row).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from domain.case import Model
+
+
+class RefusalCode(StrEnum):
+    """Stable codes; the HTTP status of each is in `gateway/problems.py`."""
+
+    MALFORMED = "malformed"
+    UNKNOWN_APP = "unknown_app"
+    NO_APPS = "no_apps"
+    TOO_MANY_APPS = "too_many_apps"
+    ACTIVATION_IN_FUTURE = "activation_in_future"
+    IDENTITY_NOT_PROVEN = "identity_not_proven"
+    RENEWAL_RUNNING = "renewal_running"
+    KEY_REUSED = "idempotency_key_reused"
+    UNKNOWN_CASE = "unknown_case"
+    UNKNOWN_WORK_ITEM = "unknown_work_item"
+    CASE_CLOSED = "case_closed"
+    WITHDRAWN = "withdrawn"
+    TOO_LATE_TO_WITHDRAW = "too_late_to_withdraw"
+    REASON_REQUIRED = "reason_required"
+    REASON_DOES_NOT_FIT = "reason_does_not_fit"
+    ALREADY_ANSWERED = "already_answered"
+    WRONG_VERSION = "wrong_version"
+    OLDER_THAN_BOUNDARY = "older_than_boundary"
+    NEWER_THAN_BOUNDARY = "newer_than_boundary"
+    EXTENSION_NOT_ALLOWED = "extension_not_allowed"
+
+
+class Refusal(Model):
+    """Why not, on which field, and what to do next."""
+
+    code: RefusalCode
+    sentence: str
+    remedy: str
+    field: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.field}: " if self.field else ""
+        return f"{where}{self.sentence} {self.remedy}"

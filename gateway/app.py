@@ -1,0 +1,86 @@
+"""The gateway: one FastAPI application, wired here and nowhere else. `python -m gateway` serves it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy import text
+from temporalio.client import Client
+
+from gateway import mail_page, problems, renewals, work_items
+from gateway.auth import Using, forget_old
+from gateway.desk import AnswerDesk
+from gateway.intake import Intake, every
+from gateway.limits import BodyLimit
+from gateway.services import Services
+from runtime import engine
+from runtime.settings import Settings
+from store import vault
+from store.database import Database
+
+SWEEP_SECONDS = 2.0
+CLEAN_SECONDS = 600.0
+
+
+def services(settings: Settings, database: Database, client: Client) -> Services:
+    """Everything the doors work with."""
+    keys, registry = settings.key_ring, settings.registry_data
+    return Services(
+        database=database,
+        keys=keys,
+        registry=registry,
+        partners=settings.partner_book,
+        intake=Intake(database, keys, registry, client),
+        desk=AnswerDesk(client, database),
+    )
+
+
+def bare() -> FastAPI:
+    """The application without its services: routes, errors and limits, enough for its OpenAPI."""
+    app = FastAPI(title="Jiebang", version="1", docs_url=None, redoc_url=None)
+    problems.install(app)
+    app.add_middleware(BodyLimit)
+    for router in (renewals.router, work_items.router, mail_page.router):
+        app.include_router(router)
+    app.mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets"))
+
+    @app.get("/healthz", tags=["health"])
+    async def healthz(services: Using) -> dict[str, str]:
+        """Whether the gateway and its database answer."""
+        await services.database.read(lambda c: c.execute(text("SELECT 1")).scalar_one())
+        return {"status": "ok"}
+
+    return app
+
+
+def create(settings: Settings) -> FastAPI:
+    """The application with its services and sweeps, from the settings."""
+    app = bare()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database = Database(settings.database_url)
+        client = await engine.connect(settings.key_ring)
+        app.state.services = built = services(settings, database, client)
+
+        async def clean() -> None:
+            now = datetime.now(UTC)
+            await database.write(lambda c: vault.purge(c, now) + forget_old(c, now))
+
+        sweeps = [
+            asyncio.create_task(every(SWEEP_SECONDS, "start", built.intake.sweep)),
+            asyncio.create_task(every(CLEAN_SECONDS, "clean", clean)),
+        ]
+        yield
+        for sweep in sweeps:
+            sweep.cancel()
+        database.close()
+
+    app.router.lifespan_context = lifespan
+    return app

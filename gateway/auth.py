@@ -1,0 +1,129 @@
+"""Who is asking: a bearer token names the partner; what an enterprise sends is signed besides (Standard Webhooks)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+from sqlalchemy import Connection, delete, insert, select
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from gateway.problems import fail
+from gateway.services import Services
+from runtime.partners import Partner, PartnerKind
+from store.tables import seen_messages
+
+REMEMBERED = timedelta(minutes=15)
+"""Longer than a signature is accepted (5 minutes either way)."""
+
+
+def services(request: Request) -> Services:
+    """What the application was built with."""
+    found: Services = request.app.state.services
+    return found
+
+
+def _partner(services: Services, authorization: str | None, kind: PartnerKind) -> Partner:
+    scheme, _, token = (authorization or "").partition(" ")
+    partner = services.partners.by_token(token) if scheme.lower() == "bearer" and token else None
+    if partner is None:
+        raise fail(
+            401,
+            "not_signed_in",
+            "The request carries no valid token.",
+            "Send Authorization: Bearer with your partner token.",
+        )
+    if partner.kind is not kind:
+        raise fail(403, "not_allowed", f"This is a door for a {kind.value}.", "Use the token of such a partner.")
+    return partner
+
+
+Using = Annotated[Services, Depends(services)]
+Authorization = Annotated[str | None, Header(description="Bearer, and the partner's token")]
+
+
+def carrier(services: Using, authorization: Authorization = None) -> Partner:
+    """The carrier that is asking."""
+    return _partner(services, authorization, PartnerKind.CARRIER)
+
+
+def enterprise(services: Using, authorization: Authorization = None) -> Partner:
+    """The enterprise that is asking."""
+    return _partner(services, authorization, PartnerKind.ENTERPRISE)
+
+
+AsCarrier = Annotated[Partner, Depends(carrier)]
+AsEnterprise = Annotated[Partner, Depends(enterprise)]
+
+
+class Signed:
+    """A signed message of an enterprise; `taken()` once its effect is recorded, so that a replay is refused."""
+
+    def __init__(self, services: Services, partner: Partner, message_id: str, body: bytes) -> None:
+        self._services = services
+        self.partner = partner
+        self.message_id = message_id
+        self.body = body
+
+    async def taken(self) -> None:
+        """Remember the message. A crash before this lets the sender repeat it, which changes nothing."""
+        await self._services.database.write(
+            lambda c: _remember(c, self.partner.code, self.message_id, datetime.now(UTC))
+        )
+
+
+async def signed(
+    request: Request,
+    partner: AsEnterprise,
+    services: Using,
+    webhook_id: Annotated[
+        str, Header(max_length=120, description="Unique per message, the same at every retry")
+    ] = "",
+    webhook_timestamp: Annotated[str, Header(description="Unix seconds, at most 5 minutes off")] = "",
+    webhook_signature: Annotated[str, Header(description="`v1,` and base64 HMAC-SHA-256, Standard Webhooks")] = "",
+) -> Signed:
+    """Check the signature over the raw body, its time, and that it was not taken before."""
+    body = await request.body()
+    headers = {
+        "webhook-id": webhook_id,
+        "webhook-timestamp": webhook_timestamp,
+        "webhook-signature": webhook_signature,
+    }
+    try:
+        Webhook(partner.secret).verify(body, headers, json_parse=False)
+    except (WebhookVerificationError, ValueError):
+        raise fail(
+            401,
+            "bad_signature",
+            "The signature does not fit, or its time is more than 5 minutes off.",
+            "Sign webhook-id, webhook-timestamp and the raw body with your secret (Standard Webhooks).",
+        ) from None
+    if await services.database.read(lambda c: _seen(c, partner.code, webhook_id)):
+        raise fail(
+            409,
+            "replayed",
+            "This message was taken before.",
+            "Nothing needs to be done; to say something new, use a new webhook-id.",
+        )
+    return Signed(services, partner, webhook_id, body)
+
+
+SignedMessage = Annotated[Signed, Depends(signed)]
+
+
+def _seen(connection: Connection, partner: str, message_id: str) -> bool:
+    known = select(seen_messages.c.seen_at).where(
+        seen_messages.c.partner == partner, seen_messages.c.message_id == message_id
+    )
+    return connection.execute(known).one_or_none() is not None
+
+
+def _remember(connection: Connection, partner: str, message_id: str, now: datetime) -> None:
+    if not _seen(connection, partner, message_id):
+        connection.execute(insert(seen_messages), {"partner": partner, "message_id": message_id, "seen_at": now})
+
+
+def forget_old(connection: Connection, now: datetime) -> int:
+    """Drop what no signature can be valid for any more; return how many."""
+    return connection.execute(delete(seen_messages).where(seen_messages.c.seen_at < now - REMEMBERED)).rowcount

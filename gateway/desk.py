@@ -1,0 +1,143 @@
+"""The answer desk: what enterprises say reaches the workflow in as few updates as possible.
+
+Commands for one case that arrive while an update is under way travel together in the next one; one update at a
+time per case keeps far below the server's limit of ten and keeps each enterprise's order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Connection, select
+from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain import unbind
+from domain.case import root
+from domain.refusal import Refusal, RefusalCode
+from store.database import Database
+from store.tables import work_items
+from workflows.renewal import RenewalWorkflow, WithdrawalTaken
+from workflows.unbind import MOST_COMMANDS, Batch, Taken, UnbindWorkflow
+
+log = structlog.get_logger()
+
+MOST_WAITING = 5000
+"""Commands of one case that may wait; more are turned away for now."""
+
+UPDATE_SECONDS = 20.0
+"""How long an update may take before the caller is asked to repeat it."""
+
+
+class EngineBusy(Exception):
+    """The engine or its worker does not answer now; the same request may be repeated safely."""
+
+
+class CaseEnded(Exception):
+    """The workflow of this case has ended."""
+
+
+@dataclass
+class _Waiting:
+    command: unbind.ItemCommand
+    done: asyncio.Future[Taken]
+
+
+class AnswerDesk:
+    """Takes item commands and withdrawals to their workflows."""
+
+    def __init__(self, client: Client, database: Database) -> None:
+        self._client = client
+        self._database = database
+        self._waiting: dict[str, deque[_Waiting]] = defaultdict(deque)
+        self._busy: dict[str, asyncio.Task[None]] = {}
+
+    async def take(self, commands: Sequence[unbind.ItemCommand]) -> list[Taken | EngineBusy]:
+        """What became of each command, in order; EngineBusy for those that have to be repeated."""
+        of_case = await self._database.read(lambda c: _cases(c, {command.item for command in commands}))
+        results = [self._queue(of_case.get(command.item), command) for command in commands]
+        return [
+            one if isinstance(one, Taken) else EngineBusy()
+            for one in await asyncio.gather(*results, return_exceptions=True)
+        ]
+
+    async def withdraw(self, case: str) -> WithdrawalTaken:
+        """The holder's withdrawal. Raises EngineBusy."""
+        handle = self._client.get_workflow_handle_for(RenewalWorkflow.run, case)
+        try:
+            async with asyncio.timeout(UPDATE_SECONDS):
+                return await handle.execute_update(RenewalWorkflow.withdraw)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise CaseEnded from None
+            raise EngineBusy from None
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+            raise EngineBusy from None
+
+    def _queue(self, case: str | None, command: unbind.ItemCommand) -> asyncio.Future[Taken]:
+        done: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        if case is None:
+            done.set_result(Taken(item=command.item, refusal=unbind.refuse_unknown(command.item)))
+            return done
+        if len(self._waiting[case]) >= MOST_WAITING:
+            done.set_exception(EngineBusy())
+            return done
+        self._waiting[case].append(_Waiting(command, done))
+        if case not in self._busy:
+            self._busy[case] = asyncio.create_task(self._drain(case))
+        return done
+
+    async def _drain(self, case: str) -> None:
+        """Send what waits for a case, a batch at a time, until nothing does."""
+        queue = self._waiting[case]
+        try:
+            while queue:
+                batch = [queue.popleft() for _ in range(min(len(queue), MOST_COMMANDS))]
+                await self._send(case, batch)
+        finally:
+            del self._busy[case], self._waiting[case]
+
+    async def _send(self, case: str, batch: list[_Waiting]) -> None:
+        commands = Batch(commands=tuple(waiting.command for waiting in batch))
+        handle = self._client.get_workflow_handle_for(UnbindWorkflow.run, case)
+        try:
+            async with asyncio.timeout(UPDATE_SECONDS):
+                taken = (await handle.execute_update(UnbindWorkflow.take, commands)).taken
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                taken = tuple(Taken(item=w.command.item, refusal=_closed(case)) for w in batch)
+            else:
+                log.warning("engine_busy", case=case, status=error.status.name)
+                _fail(batch)
+                return
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError, WorkflowUpdateFailedError) as error:
+            log.warning("update_not_taken", case=case, error=type(error).__name__)
+            _fail(batch)
+            return
+        for waiting, one in zip(batch, taken, strict=True):
+            if not waiting.done.done():
+                waiting.done.set_result(one)
+
+
+def _fail(batch: list[_Waiting]) -> None:
+    for waiting in batch:
+        if not waiting.done.done():
+            waiting.done.set_exception(EngineBusy())
+
+
+def _closed(case: str) -> Refusal:
+    return Refusal(
+        code=RefusalCode.CASE_CLOSED,
+        field="item",
+        sentence=f"The case {root(case)} is closed and takes no more answers.",
+        remedy="Call the case desk if the recorded outcome is wrong.",
+    )
+
+
+def _cases(connection: Connection, items: set[str]) -> dict[str, str]:
+    found = select(work_items.c.item_id, work_items.c.case_id).where(work_items.c.item_id.in_(items))
+    return {row.item_id: row.case_id for row in connection.execute(found)}

@@ -1,0 +1,185 @@
+"""Taking renewals in: one transaction writes the case, its person and its first event; then the engine is started.
+
+The submission is durable before Temporal hears of it, so a carrier's request is never lost: what could not be
+started at once is started by the sweep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection, insert, select, update
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from domain import renewal
+from domain.case import CaseKind
+from domain.refusal import Refusal, RefusalCode
+from domain.registry import Registry
+from store import vault
+from store.database import Database
+from store.ids import new_case_id
+from store.keys import KeyRing
+from store.ledger import Append, append, parse, read
+from store.tables import running, submissions
+from workflows.clockwork import TASK_QUEUE
+from workflows.renewal import RenewalOrder, RenewalWorkflow
+
+log = structlog.get_logger()
+
+START_SECONDS = timedelta(seconds=5)
+ALARM_AFTER = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A renewal as a carrier asked for it, its person still in clear. `wording` is the request, canonically."""
+
+    key: str
+    wording: str
+    person: vault.Person
+    activated_at: datetime
+    apps: Sequence[str] | None
+    identity: renewal.IdentityProof
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """The case of a wish; `again` when the same key brought it before."""
+
+    case: str
+    again: bool
+
+
+class Intake:
+    """The door between a carrier's request and the workflow."""
+
+    def __init__(self, database: Database, keys: KeyRing, registry: Registry, client: Client) -> None:
+        self._database = database
+        self._keys = keys
+        self._registry = registry
+        self._client = client
+
+    async def submit(self, carrier: str, wish: Wish) -> Admitted | Refusal:
+        """Record a wish and start its workflow; the same idempotency key gives the same case."""
+        apps = self._registry.select(wish.apps)
+        if isinstance(apps, Refusal):
+            return apps
+        command = renewal.Submit(
+            case=new_case_id(),
+            carrier=carrier,
+            masked_number=wish.person.number.mask(),
+            activated_at=wish.activated_at,
+            apps=apps,
+            identity=wish.identity,
+        )
+        decision = renewal.submit(command, datetime.now(UTC), self._registry.renewal)
+        if isinstance(decision, Refusal):
+            return decision
+        (submitted,) = decision
+        assert isinstance(submitted, renewal.Submitted)
+        admitted = await self._database.write(lambda c: self._admit(c, carrier, wish, submitted))
+        if isinstance(admitted, Admitted) and not admitted.again:
+            await self._start(submitted)
+        return admitted
+
+    def _admit(
+        self, connection: Connection, carrier: str, wish: Wish, submitted: renewal.Submitted
+    ) -> Admitted | Refusal:
+        digest = self._keys.token("submission", wish.wording)
+        here = (submissions.c.partner == carrier, submissions.c.key == wish.key)
+        earlier = connection.execute(select(submissions).where(*here)).one_or_none()
+        if earlier:
+            return Admitted(earlier.case_id, again=True) if earlier.digest == digest else _key_reused()
+        number = self._keys.token("number", wish.person.number.e164)
+        if connection.execute(select(running).where(running.c.number_token == number)).one_or_none():
+            return _running()
+        case = submitted.case
+        row = {"partner": carrier, "key": wish.key, "digest": digest, "case_id": case}
+        connection.execute(insert(submissions), {**row, "submitted_at": submitted.at, "started": False})
+        connection.execute(insert(running), {"number_token": number, "case_id": case})
+        vault.put(connection, self._keys, case, wish.person)
+        append(connection, self._keys, Append(case, CaseKind.RENEWAL, "submit", (submitted,)))
+        return Admitted(case, again=False)
+
+    async def _start(self, submitted: renewal.Submitted) -> bool:
+        """Start the workflow; False when the engine cannot take it now (the sweep will try again)."""
+        order = RenewalOrder(submitted=submitted, policy=self._registry.renewal)
+        try:
+            await self._client.start_workflow(
+                RenewalWorkflow.run,
+                order,
+                id=submitted.case,
+                task_queue=TASK_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                rpc_timeout=START_SECONDS,
+            )
+        except WorkflowAlreadyStartedError:
+            log.info("started_before", case=submitted.case)
+        except RPCError as error:
+            log.warning("not_started_yet", case=submitted.case, status=error.status.name)
+            return False
+        await self._database.write(lambda c: _mark_started(c, submitted.case))
+        return True
+
+    async def sweep(self) -> int:
+        """Start what was recorded but not started; return how many were."""
+        now = datetime.now(UTC)
+        waiting = await self._database.read(lambda c: _not_started(c, now - START_SECONDS))
+        started = 0
+        for case, since in waiting:
+            (first, *_) = parse(await self._database.read(lambda c, case=case: read(c, case)))  # type: ignore[misc]
+            assert isinstance(first, renewal.Submitted)
+            started += await self._start(first)
+            if now - since > ALARM_AFTER:
+                log.error("case_waits_for_the_engine", case=case, since=since.isoformat())
+        return started
+
+
+async def every(seconds: float, what: str, job: object) -> None:
+    """Run a sweep again and again; what goes wrong is logged and tried at the next turn."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await job()  # type: ignore[operator]
+        except Exception as error:  # noqa: BLE001 - a sweep outlives everything it meets
+            log.error("sweep_failed", sweep=what, error=type(error).__name__)
+
+
+def _mark_started(connection: Connection, case: str) -> None:
+    connection.execute(update(submissions).where(submissions.c.case_id == case), {"started": True})
+
+
+def _not_started(connection: Connection, before: datetime) -> list[tuple[str, datetime]]:
+    rows = connection.execute(
+        select(submissions.c.case_id, submissions.c.submitted_at)
+        .where(submissions.c.started.is_(False), submissions.c.submitted_at < before)
+        .order_by(submissions.c.submitted_at)
+        .limit(100)
+    )
+    return [(row.case_id, row.submitted_at) for row in rows]
+
+
+def _key_reused() -> Refusal:
+    return Refusal(
+        code=RefusalCode.KEY_REUSED,
+        field="Idempotency-Key",
+        sentence="This key came before with another request.",
+        remedy="Use a new key for a new renewal, the same body for a repetition.",
+    )
+
+
+def _running() -> Refusal:
+    return Refusal(
+        code=RefusalCode.RENEWAL_RUNNING,
+        field="number",
+        sentence="A renewal of this number is running.",
+        remedy="Wait for its summary, or withdraw it first.",
+    )

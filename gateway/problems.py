@@ -1,0 +1,142 @@
+"""Every error as an RFC 9457 problem: a stable code, a sentence, what to do, and never what was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from domain.refusal import Refusal, RefusalCode
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: Mapping[RefusalCode, int] = {
+    RefusalCode.MALFORMED: 422,
+    RefusalCode.UNKNOWN_APP: 422,
+    RefusalCode.NO_APPS: 422,
+    RefusalCode.TOO_MANY_APPS: 422,
+    RefusalCode.ACTIVATION_IN_FUTURE: 422,
+    RefusalCode.IDENTITY_NOT_PROVEN: 422,
+    RefusalCode.RENEWAL_RUNNING: 409,
+    RefusalCode.KEY_REUSED: 409,
+    RefusalCode.UNKNOWN_CASE: 404,
+    RefusalCode.UNKNOWN_WORK_ITEM: 404,
+    RefusalCode.CASE_CLOSED: 409,
+    RefusalCode.WITHDRAWN: 409,
+    RefusalCode.TOO_LATE_TO_WITHDRAW: 409,
+    RefusalCode.REASON_REQUIRED: 422,
+    RefusalCode.REASON_DOES_NOT_FIT: 422,
+    RefusalCode.ALREADY_ANSWERED: 409,
+    RefusalCode.WRONG_VERSION: 409,
+    RefusalCode.OLDER_THAN_BOUNDARY: 422,
+    RefusalCode.NEWER_THAN_BOUNDARY: 422,
+    RefusalCode.EXTENSION_NOT_ALLOWED: 409,
+}
+
+
+class Problem(BaseModel):
+    """RFC 9457, with our `code`, the `field` it is about, and the `remedy`."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+    remedy: str
+    field: str = ""
+
+
+class ProblemError(Exception):
+    """Raised where a request ends in a problem; `retry_after` in seconds where another try may help."""
+
+    def __init__(self, problem: Problem, retry_after: int | None = None) -> None:
+        super().__init__(problem.code)
+        self.problem = problem
+        self.retry_after = retry_after
+
+
+def problem(status: int, code: str, detail: str, remedy: str, field: str = "") -> Problem:
+    """A problem with the plain title of its status."""
+    return Problem(
+        title=TITLES.get(status, "Error"), status=status, code=code, detail=detail, remedy=remedy, field=field
+    )
+
+
+def fail(
+    status: int, code: str, detail: str, remedy: str, field: str = "", retry_after: int | None = None
+) -> ProblemError:
+    """The error to raise for a problem."""
+    return ProblemError(problem(status, code, detail, remedy, field), retry_after)
+
+
+TITLES = {
+    400: "Bad request",
+    401: "Not signed in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    411: "Length required",
+    413: "Too large",
+    415: "Wrong media type",
+    422: "Does not fit",
+    429: "Too many requests",
+    500: "Our mistake",
+    503: "Try again",
+}
+
+
+def of_refusal(refusal: Refusal) -> Problem:
+    """A domain refusal as a problem."""
+    return problem(STATUS[refusal.code], refusal.code.value, refusal.sentence, refusal.remedy, refusal.field)
+
+
+def response(found: Problem, retry_after: int | None = None) -> JSONResponse:
+    """A problem as a response."""
+    headers = {"retry-after": str(retry_after)} if retry_after else {}
+    if found.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return JSONResponse(found.model_dump(), found.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _of_validation(error: RequestValidationError) -> Problem:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path", "header"))
+    wrong = first["type"]
+    remedy = "See /openapi.json for the fields and their form."
+    if wrong == "extra_forbidden":
+        return problem(422, "malformed", f"There is no field {field}.", f"Leave it out. {remedy}", field)
+    if wrong == "json_invalid":
+        return problem(400, "malformed", "The body is not valid JSON.", "Send one JSON object.", "")
+    return problem(422, "malformed", f"{field or 'The body'}: {first['msg']}.", remedy, field)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of an application a problem."""
+
+    @app.exception_handler(ProblemError)
+    async def _problem(_request: Request, error: ProblemError) -> JSONResponse:
+        return response(error.problem, error.retry_after)
+
+    @app.exception_handler(RequestValidationError)
+    async def _validation(_request: Request, error: RequestValidationError) -> JSONResponse:
+        return response(_of_validation(error))
+
+    @app.exception_handler(HTTPException)
+    async def _http(_request: Request, error: HTTPException) -> JSONResponse:
+        remedy = "See /openapi.json for what there is."
+        return response(problem(error.status_code, f"http_{error.status_code}", str(error.detail), remedy))
+
+    @app.exception_handler(Exception)
+    async def _bug(_request: Request, error: Exception) -> JSONResponse:
+        log.error("unhandled", error=type(error).__name__, exc_info=error)
+        return response(
+            problem(500, "internal", "Something went wrong on our side; it is logged.", "Try again in a minute.")
+        )

@@ -1,0 +1,234 @@
+"""Doors for enterprises: pull work items, acknowledge, answer one or many, amend, ask for more time.
+
+Everything is idempotent by work item: the same answer again changes nothing. `docs/enterprise-protocol.md` is
+made from these routes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from domain import unbind
+from domain.unbind import ItemState, Outcome, Reason
+from gateway.auth import AsEnterprise, SignedMessage, Using
+from gateway.desk import EngineBusy
+from gateway.problems import Problem, ProblemError, fail, of_refusal, problem
+from gateway.renewals import busy
+from gateway.services import Services
+from store import views
+from store.disclosure import SharedItem, shared, subject
+from store.vault import get
+from workflows.unbind import Taken
+
+router = APIRouter(prefix="/v1", tags=["work items"])
+
+MOST_LINES = 10_000
+PAGE = 200
+
+ItemInPath = Annotated[str, Path(pattern=r"^W[0-9A-Z]{20}$", description="Work item id")]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class AnswerBody(_Closed):
+    """What became of a work item; `amends` is the version it corrects."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"outcome": "unbound"},
+                {"outcome": "exempt", "reason": "legal_hold"},
+                {"outcome": "unbound", "amends": 1},
+            ]
+        }
+    )
+
+    outcome: Outcome
+    reason: Reason | None = None
+    bound_at: AwareDatetime | None = Field(None, description="When the binding was made, if you tell it")
+    amends: int | None = Field(None, ge=1)
+
+
+class ExtendBody(_Closed):
+    """More time, with a reason; counted as the enterprise's SLA counts (ISO 8601 duration)."""
+
+    by: timedelta
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class AnswerLine(AnswerBody):
+    """One line of an upload: an answer, or an acknowledgement."""
+
+    work_item: str = Field(pattern=r"^W[0-9A-Z]{20}$")
+    outcome: Outcome | None = None  # type: ignore[assignment]
+    acknowledge: bool = False
+
+
+class WorkItems(BaseModel):
+    """A page of open work items; `next` is the cursor of the following page."""
+
+    work_items: list[SharedItem]
+    next: int | None
+
+
+class Recorded(BaseModel):
+    """A work item after a message; `changed` is false for a repetition."""
+
+    work_item: str
+    state: ItemState
+    version: int
+    changed: bool
+
+
+class LineResult(BaseModel):
+    """What became of one line of an upload."""
+
+    line: int
+    work_item: str = ""
+    status: Literal["recorded", "unchanged", "refused", "repeat"]
+    problem: Problem | None = None
+
+
+@router.get("/work-items")
+async def list_work_items(
+    enterprise: AsEnterprise,
+    services: Using,
+    after: Annotated[int, Query(ge=0, description="Cursor from the previous page")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = PAGE,
+) -> WorkItems:
+    """Your open work items, oldest first. Items stay listed until they are answered."""
+    listed = await services.database.read(lambda c: views.open_items(c, enterprise.code, after, limit))
+    full = len(listed) == limit
+    return WorkItems(
+        work_items=await _shared(services, enterprise.code, listed), next=listed[-1].cursor if full else None
+    )
+
+
+@router.get("/work-items/{item}")
+async def show_work_item(item: ItemInPath, enterprise: AsEnterprise, services: Using) -> SharedItem:
+    """One of your work items, open or answered."""
+    found = await services.database.read(lambda c: views.item_of(c, enterprise.code, item))
+    if found is None:
+        raise ProblemError(of_refusal(unbind.refuse_unknown(item)))
+    (one,) = await _shared(services, enterprise.code, [found])
+    return one
+
+
+@router.post("/work-items/{item}/acknowledge")
+async def acknowledge(item: ItemInPath, message: SignedMessage, services: Using) -> Recorded:
+    """Say that you have taken the work item on (受理); the holder can no longer withdraw it."""
+    return await _one(services, message, unbind.Acknowledge(item=item, enterprise=message.partner.code))
+
+
+@router.post("/work-items/{item}/answer", openapi_extra={"requestBody": None})
+async def answer(item: ItemInPath, message: SignedMessage, services: Using) -> Recorded:
+    """Answer a work item (反馈), or amend your answer by naming the version it corrects (更正)."""
+    body = _parse(AnswerBody, message.body)
+    return await _one(services, message, unbind.Answer(item=item, enterprise=message.partner.code, **dict(body)))
+
+
+@router.post("/work-items/{item}/extend")
+async def extend(item: ItemInPath, message: SignedMessage, services: Using) -> Recorded:
+    """Ask for more time, once, with a reason (延期)."""
+    body = _parse(ExtendBody, message.body)
+    return await _one(services, message, unbind.Extend(item=item, enterprise=message.partner.code, **dict(body)))
+
+
+@router.post("/answers", response_class=Response)
+async def answer_many(request: Request, message: SignedMessage, services: Using) -> Response:
+    """Answer many at once: NDJSON in, one line of NDJSON out per line; a bad line never spoils the others."""
+    lines = message.body.splitlines()
+    if len(lines) > MOST_LINES:
+        raise fail(
+            413, "too_many_lines", f"The upload has {len(lines)} lines.", f"Send at most {MOST_LINES} at once."
+        )
+    parsed = [_line(number, line, message.partner.code) for number, line in enumerate(lines, 1)]
+    commands = [one for one in parsed if not isinstance(one, LineResult)]
+    taken = iter(await services.desk.take(commands))
+    results = [
+        one if isinstance(one, LineResult) else _line_result(number, one, next(taken))
+        for number, one in enumerate(parsed, 1)
+    ]
+    if not any(result.status == "repeat" for result in results):
+        await message.taken()
+    text = "".join(result.model_dump_json(exclude_none=True) + "\n" for result in results)
+    return Response(text, media_type="application/x-ndjson")
+
+
+async def _shared(services: Services, enterprise: str, listed: Sequence[views.ListedItem]) -> list[SharedItem]:
+    profile = services.registry.enterprise(enterprise)
+    cases = {one.case for one in listed}
+    people = await services.database.read(lambda c: {case: get(c, services.keys, case) for case in cases})
+    whose = {case: subject(services.keys, profile, person) for case, person in people.items()}
+    return [shared(one.item, whose[one.case]) for one in listed]
+
+
+async def _one(services: Services, message: SignedMessage, command: unbind.ItemCommand) -> Recorded:
+    (taken,) = await services.desk.take([command])
+    if isinstance(taken, EngineBusy):
+        raise busy()
+    if taken.refusal:
+        raise ProblemError(of_refusal(taken.refusal))
+    await message.taken()
+    assert taken.state is not None
+    return Recorded(work_item=taken.item, state=taken.state, version=taken.version, changed=taken.changed)
+
+
+def _parse(model: type[Any], body: bytes) -> Any:
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise ProblemError(_malformed(error)) from None
+
+
+def _malformed(error: ValidationError) -> Problem:
+    first = error.errors(include_input=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    said = "The body is not valid JSON." if first["type"] == "json_invalid" else f"{field or 'Body'}: {first['msg']}."
+    return problem(422, "malformed", said, "See docs/enterprise-protocol.md for the fields.", field)
+
+
+def _line(number: int, line: bytes, enterprise: str) -> unbind.ItemCommand | LineResult:
+    try:
+        parsed = AnswerLine.model_validate_json(line)
+    except ValidationError as error:
+        return LineResult(line=number, work_item=_item_in(line), status="refused", problem=_malformed(error))
+    if parsed.acknowledge:
+        return unbind.Acknowledge(item=parsed.work_item, enterprise=enterprise)
+    if parsed.outcome is None:
+        missing = problem(422, "malformed", "outcome: it is missing.", "Give an outcome, or acknowledge.", "outcome")
+        return LineResult(line=number, work_item=parsed.work_item, status="refused", problem=missing)
+    return unbind.Answer(
+        item=parsed.work_item,
+        enterprise=enterprise,
+        outcome=parsed.outcome,
+        reason=parsed.reason,
+        bound_at=parsed.bound_at,
+        amends=parsed.amends,
+    )
+
+
+def _item_in(line: bytes) -> str:
+    """The work item a bad line is about, where that can be told."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return ""
+    item = found.get("work_item") if isinstance(found, dict) else None
+    return item[:30] if isinstance(item, str) else ""
+
+
+def _line_result(number: int, command: unbind.ItemCommand, taken: Taken | EngineBusy) -> LineResult:
+    if isinstance(taken, EngineBusy):
+        return LineResult(line=number, work_item=command.item, status="repeat", problem=busy().problem)
+    if taken.refusal:
+        return LineResult(line=number, work_item=taken.item, status="refused", problem=of_refusal(taken.refusal))
+    return LineResult(line=number, work_item=taken.item, status="recorded" if taken.changed else "unchanged")

@@ -1,0 +1,92 @@
+"""The gateway as the command line uses it: a carrier's client over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+
+
+class ApiError(RuntimeError):
+    """The gateway said no, or nothing: one sentence with what to do."""
+
+    def __init__(self, sentence: str, code: str = "") -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class Api:
+    """One carrier's view of the gateway."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._client = httpx.Client(
+            base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=30, trust_env=False
+        )
+
+    @classmethod
+    def from_folder(cls, folder: Path, url: str | None, token: str | None) -> Api:
+        """The address and token given, or those of the stack that was started with this folder."""
+        if not (url and token):
+            try:
+                known = json.loads((folder / "up.json").read_text())
+            except OSError:
+                raise ApiError(
+                    "No running stack is known: run `make up`, or give --api and --token (JIEBANG_API, JIEBANG_TOKEN)."
+                ) from None
+            url, token = url or known["api"], token or known["token"]
+        return cls(cast("str", url), cast("str", token))
+
+    def renew(
+        self,
+        number: str,
+        activated_at: datetime,
+        apps: Sequence[str] | None,
+        id_tail: str | None,
+        checked_at: datetime,
+        key: str,
+    ) -> str:
+        """Hand a renewal in; its case."""
+        body = {
+            "number": number,
+            "id_tail": id_tail,
+            "activated_at": activated_at.isoformat(),
+            "apps": apps,
+            "identity": {
+                "checked_by": "command-line",
+                "method": "counter",
+                "checked_at": checked_at.isoformat(),
+            },
+        }
+        answer = self._call("POST", "/v1/renewals", json=body, headers={"idempotency-key": key})
+        return str(answer["case"])
+
+    def show(self, case: str) -> dict[str, Any]:
+        """A renewal as the gateway presents it."""
+        return cast("dict[str, Any]", self._call("GET", f"/v1/renewals/{case}"))
+
+    def withdraw(self, case: str) -> dict[str, Any]:
+        """Withdraw a renewal."""
+        return cast("dict[str, Any]", self._call("POST", f"/v1/renewals/{case}/withdraw"))
+
+    def apps(self) -> list[dict[str, Any]]:
+        """The registered apps."""
+        return cast("list[dict[str, Any]]", self._call("GET", "/v1/apps"))
+
+    def _call(self, method: str, path: str, **words: Any) -> Any:
+        try:
+            response = self._client.request(method, path, **words)
+        except httpx.HTTPError as error:
+            raise ApiError(
+                f"The gateway does not answer ({type(error).__name__}): is the stack up? Start it with `make up`."
+            ) from None
+        if response.is_success:
+            return response.json()
+        try:
+            problem = response.json()
+            raise ApiError(f"{problem['detail']} {problem['remedy']}", problem["code"])
+        except (ValueError, KeyError):
+            raise ApiError(f"The gateway answered {response.status_code}; look at its log.") from None

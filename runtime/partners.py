@@ -1,0 +1,122 @@
+"""Partners' credentials: a bearer token (kept as a digest) and a webhook secret for each carrier and enterprise.
+
+One JSON file (`JIEBANG_PARTNERS`). `issue` makes a fresh set and hands the clear tokens back once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from base64 import b64encode
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from pydantic import ValidationError
+
+from domain.case import Model
+from store.keys import KeyRing
+
+
+class PartnersError(ValueError):
+    """The partners' file does not fit: says why and what to do."""
+
+
+class PartnerKind(StrEnum):
+    """Which doors a partner may use."""
+
+    CARRIER = "carrier"
+    ENTERPRISE = "enterprise"
+
+
+class Partner(Model):
+    """One partner: who, and how they prove it."""
+
+    code: str
+    kind: PartnerKind
+    token_digest: str
+    secret: str
+
+
+class Partners(Model):
+    """Everybody we know."""
+
+    partners: tuple[Partner, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Raises PartnersError."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise PartnersError(f"there is no partners' file at {path}: set JIEBANG_PARTNERS") from error
+        except ValidationError as error:
+            raise PartnersError(f"the partners' file at {path} is damaged: restore it") from error
+
+    def save(self, path: Path) -> None:
+        """For the owner's eyes only."""
+        private(path, self.model_dump_json(indent=1))
+
+    def secret(self, code: str) -> str:
+        """A partner's webhook secret. Raises PartnersError."""
+        for partner in self.partners:
+            if partner.code == code:
+                return partner.secret
+        raise PartnersError(f"partner {code} has no credentials: issue some and add them to the partners' file")
+
+    def by_token(self, token: str) -> Partner | None:
+        """Whose token this is, compared in constant time."""
+        digest = token_digest(token)
+        found = None
+        for partner in self.partners:
+            if hmac.compare_digest(partner.token_digest, digest):
+                found = partner
+        return found
+
+
+def token_digest(token: str) -> str:
+    """Tokens are 256 random bits, so a plain SHA-256 of one cannot be guessed back."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def private(path: Path, text: str) -> None:
+    """Write a file only its owner can read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+
+
+class Issued(Model):
+    """What a partner is handed, once. `token_key` (hex) lets an enterprise compute its users' tokens."""
+
+    token: str
+    secret: str
+    token_key: str = ""
+
+
+def issue(code: str, kind: PartnerKind, keys: KeyRing) -> tuple[Partner, Issued]:
+    """Fresh credentials for one partner."""
+    token = secrets.token_urlsafe(32)
+    secret = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
+    partner = Partner(code=code, kind=kind, token_digest=token_digest(token), secret=secret)
+    token_key = keys.token_key(code).hex() if kind is PartnerKind.ENTERPRISE else ""
+    return partner, Issued(token=token, secret=secret, token_key=token_key)
+
+
+def issue_all(
+    carriers: Iterable[str], enterprises: Iterable[str], keys: KeyRing, book: Path, handed_out: Path
+) -> None:
+    """Credentials for a whole sandbox: the book for us, the clear ones for the world outside."""
+    partners: list[Partner] = []
+    clear: dict[str, dict[str, dict[str, str]]] = {"carriers": {}, "enterprises": {}}
+    for kind, codes in ((PartnerKind.CARRIER, carriers), (PartnerKind.ENTERPRISE, enterprises)):
+        for code in codes:
+            partner, issued = issue(code, kind, keys)
+            partners.append(partner)
+            clear[f"{kind.value}s"][code] = issued.model_dump()
+    Partners(partners=tuple(partners)).save(book)
+    private(handed_out, json.dumps(clear))

@@ -1,0 +1,41 @@
+"""What the sandbox saw: the figures the demo shows and the tests check afterwards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import httpx
+
+from sandbox.calls import problem_code
+
+
+class Mischief(StrEnum):
+    """What an enterprise may try that must not work, or must not count twice."""
+
+    FORGED = "forged"
+    REPLAYED = "replayed"
+    DOUBLED = "doubled"
+    MEDDLED = "meddled"
+
+
+@dataclass
+class Observed:
+    """`effects` counts per work item how often its enterprise carried it out in its own books: once, if all is well."""
+
+    effects: Counter[str] = field(default_factory=Counter)
+    messages: Counter[str] = field(default_factory=Counter)
+    """Genuine messages per enterprise, repetitions included."""
+    not_genuine: Counter[str] = field(default_factory=Counter)
+    """Messages per partner whose signature did not fit."""
+    mischief: dict[Mischief, Counter[int]] = field(default_factory=lambda: {kind: Counter() for kind in Mischief})
+    """The HTTP statuses each kind of mischief met with."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """What the gateway refused of honest calls: `answer 409 case_closed`."""
+    bugs: Counter[str] = field(default_factory=Counter)
+    """Errors of the sandbox itself, by place and type."""
+
+    def refusal(self, call: str, response: httpx.Response) -> None:
+        """Note an honest call that was refused."""
+        self.refused[f"{call} {response.status_code} {problem_code(response)}".strip()] += 1

@@ -1,0 +1,139 @@
+"""The people at enterprises that work by mail: they open the link, fill in the form and send it, as with a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from urllib.parse import urljoin
+
+import httpx
+
+from domain.registry import Channel, Registry
+from sandbox.behaviour import Behaviour, behaviour_of
+from sandbox.calls import FIRST_PAUSE, LONGEST_PAUSE, comes_later
+from sandbox.enterprise import Start
+from sandbox.mail_server import ReceivedMail, SandboxMailServer
+from sandbox.observed import Observed
+
+LINK = re.compile(r"https?://\S+/m/\S+")
+LOOK_EVERY = 0.5
+OUTCOME = "outcome-"
+REASON = "reason-"
+
+
+@dataclass
+class Form:
+    """A form of a page: where it goes, its hidden fields, and the names of all its fields."""
+
+    action: str = ""
+    hidden: dict[str, str] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+
+    @property
+    def items(self) -> list[str]:
+        """The work items it asks about."""
+        return sorted(name.removeprefix(OUTCOME) for name in self.names if name.startswith(OUTCOME))
+
+
+class _Forms(HTMLParser):
+    """Every form of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[Form] = []
+        self._inside = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.found.append(Form(action=values.get("action", "")))
+            self._inside = True
+        elif self._inside and tag in ("input", "select", "textarea") and (name := values.get("name")):
+            self.found[-1].names.add(name)
+            if values.get("type") == "hidden":
+                self.found[-1].hidden[name] = values.get("value", "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._inside = False
+
+
+def answer_form(page: str) -> Form | None:
+    """The form that asks for outcomes, if the page has one."""
+    forms = _Forms()
+    forms.feed(page)
+    return next((form for form in forms.found if form.items), None)
+
+
+class People:
+    """Everybody who answers by mail."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        mail: SandboxMailServer,
+        observed: Observed,
+        start: Start,
+        behaviours: Mapping[str, Behaviour],
+        pace: float,
+    ) -> None:
+        self._mail = mail
+        self._observed = observed
+        self._start = start
+        self._pace = pace
+        self._behaviours = {
+            known.mail: behaviour_of(known.code, behaviours)
+            for known in registry.enterprises
+            if known.channel is Channel.MAIL
+        }
+
+    async def read(self) -> None:
+        """Look into the mailboxes, for ever; each mail with a link is somebody's work."""
+        read = 0
+        while True:
+            new = self._mail.messages[read:]
+            read += len(new)
+            for mail in new:
+                self._hand_out(mail)
+            await asyncio.sleep(LOOK_EVERY * self._pace)
+
+    def _hand_out(self, mail: ReceivedMail) -> None:
+        link = LINK.search(mail.text)
+        for address in mail.to:
+            if link and address in self._behaviours:
+                self._start(self._visit(link[0], self._behaviours[address]))
+
+    async def _visit(self, link: str, behaviour: Behaviour) -> None:
+        """Open the link and send the form; when the site is away, come back later and begin again."""
+        tries = 0
+        while True:
+            async with httpx.AsyncClient(follow_redirects=True, trust_env=False) as browser:
+                try:
+                    response = await self._fill_in(browser, link, behaviour)
+                except httpx.TransportError:
+                    response = None
+            if response is not None and not comes_later(response.status_code):
+                break
+            await asyncio.sleep(min(FIRST_PAUSE * 2 ** min(tries, 8), LONGEST_PAUSE) * self._pace)
+            tries += 1
+        if response.is_error:
+            self._observed.refusal("form", response)
+
+    async def _fill_in(self, browser: httpx.AsyncClient, link: str, behaviour: Behaviour) -> httpx.Response:
+        page = await browser.get(link)
+        form = answer_form(page.text) if page.is_success else None
+        if form is None:
+            return page
+        await asyncio.sleep(max(behaviour.answers_after.of(item) for item in form.items) * self._pace)
+        self._carry_out(form.items)
+        replies = {item: behaviour.reply(item) for item in form.items}
+        outcomes = {OUTCOME + item: reply.outcome.value for item, reply in replies.items() if reply}
+        reasons = {REASON + item: reply.reason or "" for item, reply in replies.items() if reply}
+        return await browser.post(urljoin(str(page.url), form.action), data=form.hidden | outcomes | reasons)
+
+    def _carry_out(self, items: Sequence[str]) -> None:
+        """Once per work item, however many mails and pages show it."""
+        self._observed.effects.update(item for item in items if item not in self._observed.effects)

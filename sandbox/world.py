@@ -1,0 +1,205 @@
+"""The outside world in one process: enterprises, carriers, a short message centre and a mail server.
+
+`python -m sandbox.world --settings FILE` runs it until SIGTERM; tests run a `World` in their own event loop.
+It knows numbers, as the outside does, and keeps them to its own message logs: nothing is printed, and
+`/world/state` masks whom a short message went to (what the product wrote is shown as it came).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+from collections.abc import Coroutine, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Self
+
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict
+
+from domain import registry
+from domain.privacy import mask_text
+from sandbox.behaviour import Behaviour
+from sandbox.calls import Account, Gateway
+from sandbox.carriers import Carriers
+from sandbox.enterprises import Enterprises
+from sandbox.mail_server import MailRefusal, SandboxMailServer
+from sandbox.observed import Observed
+from sandbox.people import People
+from sandbox.server import HttpServer
+from sandbox.sms_centre import CentreMode, SandboxSmsCentre
+
+HOST = "127.0.0.1"
+POLL_EVERY = 1.0
+REGISTRY = Path(__file__).with_name("registry.toml")
+
+
+class Accounts(BaseModel):
+    """Everybody's credentials, as the product hands them out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    enterprises: Mapping[str, Account]
+    carriers: Mapping[str, Account]
+
+
+class Settings(BaseModel):
+    """Where the world is, and where the gateway is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    http_port: int
+    smpp_port: int
+    smtp_port: int
+    gateway_url: str
+    credentials: Path
+    folder: Path
+
+
+class SmsOrder(BaseModel):
+    """How the short message centre should behave from now on; what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: CentreMode | None = None
+    down: bool | None = None
+
+
+class MailOrder(BaseModel):
+    """How the mail server should behave from now on; `refusing: null` ends a refusal."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    refusing: MailRefusal | None = None
+
+
+class World:
+    """Start it, let the product work with it, look at `observed`, `carriers.results`, `sms` and `mail`, stop it.
+
+    `pace` scales every delay of the enterprises (0.05: twenty times as fast), `behaviours` replaces single ones.
+    """
+
+    def __init__(
+        self,
+        registry_text: str,
+        accounts: Accounts,
+        gateway_url: str,
+        *,
+        http_port: int = 0,
+        smpp_port: int = 0,
+        smtp_port: int = 0,
+        folder: Path | None = None,
+        behaviours: Mapping[str, Behaviour] | None = None,
+        pace: float = 1.0,
+    ) -> None:
+        self._http = HttpServer(HOST, http_port)
+        self.url = self._http.url
+        self.registry = registry.load(registry_text, {"SANDBOX_URL": self.url})
+        self.sms = SandboxSmsCentre(HOST, smpp_port, folder and folder / "sms.jsonl")
+        self.mail = SandboxMailServer(HOST, smtp_port, folder and folder / "mail.jsonl")
+        self.observed = Observed()
+        self.carriers = Carriers(accounts.carriers, self.observed)
+        self._gateway = Gateway(gateway_url, pace)
+        self._work: set[asyncio.Task[None]] = set()
+        known = behaviours or {}
+        self._enterprises = Enterprises(
+            self.registry, accounts.enterprises, self._gateway, self.observed, self._start, known, pace
+        )
+        self._people = People(self.registry, self.mail, self.observed, self._start, known, pace)
+        self._pace = pace
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The world of the demo, from its settings."""
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        return cls(
+            REGISTRY.read_text(),
+            Accounts.model_validate_json(settings.credentials.read_bytes()),
+            settings.gateway_url,
+            http_port=settings.http_port,
+            smpp_port=settings.smpp_port,
+            smtp_port=settings.smtp_port,
+            folder=settings.folder,
+        )
+
+    async def start(self) -> None:
+        """Open every door; returns when all of them are open."""
+        await self.sms.start()
+        await self.mail.start()
+        await self._http.start(self._app())
+        self._start(self._enterprises.poll(POLL_EVERY * self._pace))
+        self._start(self._people.read())
+
+    async def stop(self) -> None:
+        """Close every door; answers under way are given up."""
+        await self._http.close()
+        for task in self._work:
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+        await self._gateway.close()
+        await self.mail.close()
+        await self.sms.close()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=getattr(work, "__qualname__", "work"))
+        self._work.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.observed.bugs[f"{task.get_name()} {type(error).__name__}"] += 1
+
+    # ── watching and steering, over HTTP ─────────────────────────────────────────────────────────────
+
+    def _app(self) -> FastAPI:
+        app = FastAPI(title="Sandbox world", openapi_url=None)
+        app.include_router(self._enterprises.router)
+        app.include_router(self.carriers.router)
+        app.add_api_route("/world/state", self.state, methods=["GET"], response_model=None)
+        app.add_api_route("/world/sms", self._steer_sms, methods=["POST"], status_code=204)
+        app.add_api_route("/world/mail", self._steer_mail, methods=["POST"], status_code=204)
+        return app
+
+    async def state(self) -> dict[str, Any]:
+        """Everything the world saw."""
+        return {
+            "sms": [asdict(replace(sms, destination=mask_text(sms.destination))) for sms in self.sms.messages],
+            "sms_centre": {"mode": self.sms.mode, "bound": self.sms.bound},
+            "mails": [asdict(mail) for mail in self.mail.messages],
+            "mail_server": {"refusing": self.mail.refusing},
+            "results": [
+                asdict(result) | {"deliveries": self.carriers.deliveries[result.message_id]}
+                for result in self.carriers.results
+            ],
+            **vars(self.observed),
+        }
+
+    async def _steer_sms(self, order: SmsOrder) -> None:
+        if order.mode is not None:
+            self.sms.mode, self.sms.undelivered_left = order.mode, None
+        if order.down is not None:
+            await (self.sms.down() if order.down else self.sms.up())
+
+    async def _steer_mail(self, order: MailOrder) -> None:
+        self.mail.refusing = order.refusing
+
+
+async def run(settings: Settings) -> None:
+    """Until SIGTERM or Ctrl-C."""
+    stopping = asyncio.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sign, stopping.set)
+    world = World.of(settings)
+    await world.start()
+    try:
+        await stopping.wait()
+    finally:
+        await world.stop()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="The sandbox's outside world.")
+    parser.add_argument("--settings", type=Path, required=True, help="JSON: ports, gateway, credentials, folder")
+    asyncio.run(run(Settings.model_validate_json(parser.parse_args().settings.read_bytes())))

@@ -1,0 +1,243 @@
+"""The command line. `python starter.py --help` lists the commands; `--json` prints data for programs.
+
+Exit codes: 0 done · 1 not as it should be (verify found a difference, demo did not end as expected)
+· 2 wrong words on the command line · 3 refused (the sentence says why) · 4 nobody answers.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from domain.registry import RegistryError
+from domain.renewal import ENDED, RenewalStatus
+from domain.sla import SHANGHAI
+from runtime import render
+from runtime import settings as configuration
+from runtime.api import Api, ApiError
+from runtime.partners import PartnersError
+from runtime.settings import SettingsError
+from runtime.stack import Stack, StackError
+from store import audit, vault
+from store.database import Database
+from store.keys import KeyRingError
+
+NOT_RIGHT, USAGE, REFUSED, NO_ANSWER = 1, 2, 3, 4
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+out = Console()
+err = Console(stderr=True)
+T = TypeVar("T")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ApiUrl = Annotated[str | None, typer.Option("--api", envvar="JIEBANG_API", help="The gateway's address.")]
+Token = Annotated[str | None, typer.Option("--token", envvar="JIEBANG_TOKEN", help="A carrier's token.")]
+Case = Annotated[str, typer.Argument(help="The case's reference, R and twelve characters.")]
+
+
+@app.command()
+def demo(
+    apps: Annotated[int, typer.Option(min=1, max=230, help="How many apps.")] = 220,
+    keep: Annotated[Path, typer.Option(help="Where everything is written; emptied first.")] = Path("var/demo"),
+) -> None:
+    """Run the main job on real parts, as a person would see it."""
+    from sandbox.demo import run
+
+    sys.exit(run(keep.resolve(), apps, out))
+
+
+@app.command()
+def up(folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("var")) -> None:
+    """Run the whole stack until Ctrl-C."""
+    stack = Stack(folder.resolve())
+    with err.status("starting Temporal, the sandbox world, a worker and the gateway …"):
+        stack.__enter__()
+    try:
+        out.print(f"gateway        {stack.api}   (OpenAPI at /openapi.json)")
+        out.print(f"Temporal       {stack.temporal}   pages at {stack.temporal_ui}")
+        out.print(f"sandbox world  {stack.world}/world/state")
+        out.print(f"worker metrics http://127.0.0.1:{stack.ports.metrics}/metrics")
+        out.print(f"logs           {stack.folder}/logs\n")
+        out.print("Try, in another terminal:")
+        out.print("  .venv/bin/python starter.py renew --number 13800138000 --activated-on 2026-08-01 --wait\n")
+        out.print("Ctrl-C ends everything.")
+        while all(stack.alive(part) for part in ("temporal", "world", "worker", "gateway")):
+            time.sleep(0.5)
+        raise StackError(f"a part of the stack ended: see {stack.folder}/logs")
+    except KeyboardInterrupt:
+        out.print("ending …")
+    finally:
+        stack.stop()
+
+
+@app.command()
+def renew(
+    number: Annotated[str, typer.Option(help="The re-issued number.")],
+    activated_on: Annotated[str, typer.Option(help="When the holder's contract began: a date, or RFC 3339.")],
+    apps: Annotated[str | None, typer.Option(help="App codes with commas between; left out: all.")] = None,
+    id_tail: Annotated[str | None, typer.Option(help="Last six of the holder's ID.")] = None,
+    key: Annotated[str | None, typer.Option(help="Idempotency key; the same key gives the same case.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the renewal until its summary is sent.")] = False,
+    as_json: AsJson = False,
+    api: ApiUrl = None,
+    token: Token = None,
+) -> None:
+    """Hand a renewal in, as a carrier's system would."""
+    chosen = [code.strip() for code in apps.split(",") if code.strip()] if apps is not None else None
+    gateway = _api(api, token)
+    since = _moment("--activated-on", activated_on)
+    case = gateway.renew(number, since, chosen, id_tail, datetime.now(UTC), key or secrets.token_urlsafe(16))
+    if wait:
+        _follow(gateway, case, as_json)
+    elif as_json:
+        _print_json({"case": case})
+    else:
+        out.print(f"Case {case}. Follow it with: python starter.py watch {case}")
+
+
+@app.command()
+def show(case: Case, as_json: AsJson = False, api: ApiUrl = None, token: Token = None) -> None:
+    """Where a renewal stands, app by app."""
+    view = _api(api, token).show(case)
+    if as_json:
+        _print_json(view)
+        return
+    out.print(f"[bold]Renewal {view['case']}[/bold]  {view['number']}  {view['status'].replace('_', ' ')}")
+    if view["reason"]:
+        out.print(f"reason: {view['reason'].replace('_', ' ')}")
+    out.print(f"submitted {_local(view['submitted_at'])}, number activated {_local(view['activated_at'])}")
+    if view["ask_again_at"]:
+        out.print(f"the carrier does not know yet; it is asked again {_local(view['ask_again_at'])}")
+    out.print(render.counts(view))
+    out.print(render.app_table(view["apps"]))
+
+
+@app.command()
+def watch(case: Case, as_json: AsJson = False, api: ApiUrl = None, token: Token = None) -> None:
+    """Follow a renewal live until its summary is sent."""
+    _follow(_api(api, token), case, as_json)
+
+
+@app.command()
+def withdraw(case: Case, as_json: AsJson = False, api: ApiUrl = None, token: Token = None) -> None:
+    """Withdraw a renewal; what an enterprise has acknowledged goes on."""
+    result = _api(api, token).withdraw(case)
+    if as_json:
+        _print_json(result)
+    else:
+        out.print(
+            f"{case} is {result['status'].replace('_', ' ')}; acknowledged work items go on, the rest is withdrawn."
+        )
+
+
+@app.command()
+def verify(as_json: AsJson = False) -> None:
+    """Recompute every chain and every read model; name the first difference."""
+    try:
+        found = _audited("verifying", lambda c, ring, say: audit.verify(c, ring, say), write=False)
+    except audit.Difference as difference:
+        if as_json:
+            _print_json({"ok": False, "difference": str(difference)})
+        else:
+            err.print(f"[bold red]difference:[/bold red] {difference}")
+        raise typer.Exit(NOT_RIGHT) from None
+    if as_json:
+        _print_json({"ok": True, **vars(found)})
+    else:
+        out.print(f"The ledger is whole: {found.events} events, {found.cases} cases, {found.work_items} work items.")
+
+
+@app.command()
+def rebuild(as_json: AsJson = False) -> None:
+    """Restore the read models from the ledger alone."""
+    events = _audited("rebuilding", lambda c, _ring, say: audit.rebuild(c, say), write=True)
+    if as_json:
+        _print_json({"events": events})
+    else:
+        out.print(f"The read models were made again from {events} events.")
+
+
+@app.command()
+def rotate_keys() -> None:
+    """Add a fresh key to the ring and lock every case's key with it. Restart worker and gateway afterwards."""
+    config = configuration.load()
+    ring = config.key_ring.rotated()
+    ring.save(config.keys)
+    database = Database(config.database_url)
+    changed = database.write_now(lambda c: vault.rewrap(c, ring))
+    database.close()
+    out.print(f"The current key is {ring.current}; {changed} cases were locked with it. Restart worker and gateway.")
+
+
+# ── helpers ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _api(url: str | None, token: str | None) -> Api:
+    return Api.from_folder(configuration.load().folder, url, token)
+
+
+def _audited(what: str, job: Callable[..., T], *, write: bool) -> T:
+    config = configuration.load()
+    database = Database(config.database_url)
+    columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed} events"), TimeElapsedColumn())
+    try:
+        with Progress(*columns, console=err, transient=True) as bar:
+            task = bar.add_task(what)
+            run = database.write_now if write else database.read_now
+            return run(lambda c: job(c, config.key_ring, lambda n: bar.update(task, completed=n)))
+    finally:
+        database.close()
+
+
+def _follow(gateway: Api, case: str, as_json: bool) -> None:
+    over = {RenewalStatus.SUMMARY_SENT, *ENDED}
+    with Live(console=err, refresh_per_second=4) as live:
+        while RenewalStatus((view := gateway.show(case))["status"]) not in over:
+            live.update(render.progress(view, max(err.height - 8, 5)))
+            time.sleep(0.5)
+        live.update(render.progress(view, max(err.height - 8, 5)))
+    if as_json:
+        _print_json(view)
+
+
+def _moment(option: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("give a date (2026-08-01) or a time with zone", param_hint=option) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI)
+
+
+def _local(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S} (Shanghai)"
+
+
+def _print_json(data: Any) -> None:
+    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=1, default=str) + "\n")
+
+
+def main() -> None:
+    """Run a command; what goes wrong is one sentence and an exit code."""
+    try:
+        app()
+    except ApiError as error:
+        err.print(f"[bold red]{error.code or 'no answer'}:[/bold red] {error}")
+        sys.exit(REFUSED if error.code else NO_ANSWER)
+    except (SettingsError, KeyRingError, PartnersError, RegistryError, StackError) as error:
+        err.print(f"[bold red]cannot run:[/bold red] {error}")
+        sys.exit(NO_ANSWER)
+
+
+if __name__ == "__main__":
+    main()

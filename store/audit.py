@@ -1,0 +1,153 @@
+"""Audit: is every chain whole, does every read model say what its events say, and make them say so again.
+
+`verify` walks the ledger once and names the first difference; `rebuild` restores the read models from the
+ledger alone. Neither needs Temporal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, select
+
+from domain.case import CaseKind
+from domain.unbind import Item, evolve_item
+from store.keys import KeyRing, KeyRingError
+from store.ledger import seal
+from store.projection import CURSOR_STRIDE, PROJECTIONS, item_values, project
+from store.tables import cases, ledger, submissions, work_items
+
+CHUNK = 500
+
+
+class Difference(Exception):
+    """The first place where the ledger or a read model is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was looked at."""
+
+    events: int
+    cases: int
+    work_items: int
+
+
+def verify(connection: Connection, keys: KeyRing, progress: Callable[[int], None] | None = None) -> Verified:
+    """Recompute every chain and every read model. Raises Difference naming the first that is not right."""
+    heads: dict[str, tuple[int, str]] = {}
+    events = 0
+    for row in _rows(connection):
+        events += 1
+        _check_row(keys, row, events, heads.get(row.case_id, (0, "")))
+        heads[row.case_id] = (row.seq, row.seal)
+        if progress and events % CHUNK == 0:
+            progress(events)
+    _check_heads(connection, heads)
+    items = 0
+    for case in heads:
+        items += _check_case(connection, case)
+    stored: int = connection.execute(select(func.count()).select_from(work_items)).scalar_one()
+    if stored != items:
+        raise Difference(f"there are {stored} work items, the ledger opened {items}: run rebuild")
+    return Verified(events, len(heads), items)
+
+
+def _rows(connection: Connection) -> Iterator[Row[Any]]:
+    after = 0
+    while chunk := connection.execute(
+        select(ledger).where(ledger.c.position > after).order_by(ledger.c.position).limit(CHUNK)
+    ).all():
+        yield from chunk
+        after = chunk[-1].position
+
+
+def _check_row(keys: KeyRing, row: Row[Any], position: int, head: tuple[int, str]) -> None:
+    where = f"ledger position {row.position} ({row.case_id}, event {row.seq})"
+    if row.position != position:
+        raise Difference(f"ledger position {position} is missing: restore it from your backup")
+    seq, previous = head
+    if row.seq != seq + 1:
+        raise Difference(f"{where}: expected event {seq + 1} of this case: restore the ledger from your backup")
+    key_id = row.seal.partition(":")[0]
+    try:
+        expected = seal(keys, previous, dict(row._mapping), key_id)
+    except KeyRingError as error:
+        raise Difference(f"{where}: {error}") from error
+    if expected != row.seal:
+        raise Difference(f"{where}: its seal does not fit its content: restore the ledger from your backup")
+
+
+def _check_heads(connection: Connection, heads: dict[str, tuple[int, str]]) -> None:
+    for row in connection.execute(select(cases)):
+        seq, last = heads.get(row.case_id, (0, ""))
+        if row.seq > seq:
+            raise Difference(
+                f"case {row.case_id} has {row.seq} events, the ledger {seq}: restore the ledger from your backup"
+            )
+        if (row.seq, row.seal) != (seq, last):
+            raise Difference(f"case {row.case_id}: its row is behind the ledger: run rebuild")
+    for case in connection.execute(select(submissions.c.case_id)).scalars():
+        if case not in heads:
+            raise Difference(f"case {case} was submitted but has no event: restore the ledger from your backup")
+
+
+def _check_case(connection: Connection, case: str) -> int:
+    """One case's rows against the fold of its events; returns its number of work items."""
+    rows = connection.execute(select(ledger).where(ledger.c.case_id == case).order_by(ledger.c.seq)).all()
+    kind = CaseKind(rows[0].kind)
+    how = PROJECTIONS[kind]
+    state: Any = None
+    items: dict[str, Item] = {}
+    cursors: dict[str, int] = {}
+    for row in rows:
+        event = how.events.validate_json(row.data)
+        if (event.type, str(event.actor), event.at) != (row.type, row.actor, row.at):
+            raise Difference(f"ledger position {row.position}: its columns do not fit its event")
+        state = how.evolve(state, event)
+        for place, (item_id, opened) in enumerate(how.opened_items(event).items()):
+            items[item_id], cursors[item_id] = opened, row.position * CURSOR_STRIDE + place
+        for item_id in how.touched(event):
+            items[item_id] = evolve_item(items[item_id], event)
+    stored = connection.execute(select(cases).where(cases.c.case_id == case)).one_or_none()
+    if stored is None:
+        raise Difference(f"case {case} has events but no row: run rebuild")
+    facts = (stored.kind, stored.status, stored.data, stored.opened_at, stored.changed_at)
+    if facts != (
+        kind.value,
+        state.status.value,
+        state.model_dump_json(exclude_none=True),
+        rows[0].at,
+        rows[-1].at,
+    ):
+        raise Difference(f"case {case}: its row does not say what its events say: run rebuild")
+    kept = connection.execute(select(work_items).where(work_items.c.case_id == case)).mappings()
+    seen = 0
+    for item_row in kept:
+        seen += 1
+        item = items.get(item_row["item_id"])
+        expected = {"cursor": cursors[item.id], **item_values(item)} if item else {}
+        if not expected or any(item_row[name] != value for name, value in expected.items()):
+            raise Difference(
+                f"work item {item_row['item_id']} of {case} does not say what its events say: run rebuild"
+            )
+    if seen != len(items):
+        raise Difference(f"case {case} has {seen} work items, its events opened {len(items)}: run rebuild")
+    return len(items)
+
+
+def rebuild(connection: Connection, progress: Callable[[int], None] | None = None) -> int:
+    """Throw the read models away and fold the ledger into them again; return the number of events."""
+    connection.execute(delete(work_items))
+    connection.execute(delete(cases))
+    events = 0
+    for row in _rows(connection):
+        event = PROJECTIONS[CaseKind(row.kind)].events.validate_json(row.data)
+        head = connection.execute(select(cases).where(cases.c.case_id == row.case_id)).one_or_none()
+        project(connection, CaseKind(row.kind), row.case_id, head, [(dict(row._mapping), event)])
+        events += 1
+        if progress and events % CHUNK == 0:
+            progress(events)
+    return events

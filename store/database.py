@@ -1,0 +1,148 @@
+"""The database: one writer thread with group commit, readers beside it; the same on SQLite and PostgreSQL.
+
+Jobs that arrive while a transaction runs share the next one, each behind a savepoint so that one failing job
+fails alone. `docs/performance.md` has the figures against an async driver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+
+T = TypeVar("T")
+Job = Callable[[Connection], T]
+
+MOST_JOBS = 128
+"""Jobs in one transaction."""
+
+MOST_WAITING = 10_000
+"""Jobs queued before callers have to wait for room: no unbounded queue."""
+
+BUSY_SECONDS = 10.0
+
+
+def create(url: str, *, writes: bool) -> Engine:
+    """An engine for the writer or the readers. SQLite writers begin IMMEDIATE: a deferred one loses updates."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        return create_engine(parsed, pool_pre_ping=True, **({} if writes else {"isolation_level": "AUTOCOMMIT"}))
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    if writes:
+
+        @event.listens_for(engine, "begin")
+        def _begun(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+class Database:
+    """Reads and writes from async code without blocking it."""
+
+    def __init__(self, url: str) -> None:
+        self._readers = create(url, writes=False)
+        self._writers = create(url, writes=True)
+        self._jobs: queue.Queue[tuple[Job[Any], Future[Any]] | None] = queue.Queue(MOST_WAITING)
+        self._thread = threading.Thread(target=self._work, name="database-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._writers.dialect.name
+
+    async def read(self, job: Job[T]) -> T:
+        """Run a job that only reads."""
+        return await asyncio.to_thread(self.read_now, job)
+
+    def read_now(self, job: Job[T]) -> T:
+        """Run a job that only reads, in this thread."""
+        with self._readers.connect() as connection:
+            return job(connection)
+
+    async def write(self, job: Job[T]) -> T:
+        """Run a job in the writer's next transaction; when this returns, it is committed."""
+        return await asyncio.wrap_future(self.submit(job))
+
+    def submit(self, job: Job[T]) -> Future[T]:
+        """Queue a job for the writer; the future is done after the commit."""
+        done: Future[T] = Future()
+        self._jobs.put((job, done))
+        return done
+
+    def write_now(self, job: Job[T]) -> T:
+        """Run a job in the writer's next transaction and wait in this thread (command line, rebuild)."""
+        return self.submit(job).result()
+
+    def close(self) -> None:
+        """Finish what is queued, then let go of the database."""
+        self._jobs.put(None)
+        self._thread.join()
+        self._readers.dispose()
+        self._writers.dispose()
+
+    # ── the writer thread ────────────────────────────────────────────────────────────────────────────
+
+    def _work(self) -> None:
+        while (first := self._jobs.get()) is not None:
+            batch = [first]
+            closing = False
+            while len(batch) < MOST_JOBS and not self._jobs.empty():
+                job = self._jobs.get()
+                if job is None:
+                    closing = True
+                    break
+                batch.append(job)
+            self._commit(batch)
+            if closing:
+                return
+
+    def _commit(self, batch: list[tuple[Job[Any], Future[Any]]]) -> None:
+        live = [(job, done) for job, done in batch if done.set_running_or_notify_cancel()]
+        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            with self._writers.begin() as connection:
+                if self.dialect == "postgresql":
+                    # commit order is ledger order, whichever process writes
+                    connection.execute(text("SELECT pg_advisory_xact_lock(7310)"))
+                for job, done in live:
+                    outcomes.append((done, *_attempt(connection, job)))
+        except Exception as error:  # noqa: BLE001 - every caller of the batch gets it
+            for _, done in live:
+                done.set_exception(error)
+            return
+        for done, result, failure in outcomes:
+            if failure is None:
+                done.set_result(result)
+            else:
+                done.set_exception(failure)
+
+
+def _attempt(connection: Connection, job: Job[Any]) -> tuple[Any, BaseException | None]:
+    """One job behind a savepoint: its failure is its own, unless the connection itself is lost."""
+    savepoint = connection.begin_nested()
+    try:
+        result = job(connection)
+        savepoint.commit()
+    except Exception as error:
+        if connection.invalidated:
+            raise
+        savepoint.rollback()
+        return None, error
+    return result, None

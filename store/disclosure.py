@@ -1,0 +1,64 @@
+"""What an enterprise gets to see of a work item: its own token for the number, the number only in the form its
+profile allows, the boundary date, and nothing else about the person (domain.md, 'identifiers to enterprises').
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from domain.case import Model
+from domain.registry import Enterprise, NumberForm
+from domain.unbind import Item, ItemState, Outcome, Reason
+from store.keys import KeyRing
+from store.vault import Person
+
+
+class Subject(Model):
+    """Whose bindings are meant."""
+
+    token: str
+    number: str | None = None
+
+
+class SharedItem(Model):
+    """One work item as its enterprise sees it."""
+
+    id: str
+    app: str
+    subject: Subject
+    bound_before: datetime
+    state: ItemState
+    opened_at: datetime
+    due_at: datetime
+    outcome: Outcome | None = None
+    reason: Reason | None = None
+    version: int = 0
+
+
+def subject(keys: KeyRing, enterprise: Enterprise, person: Person) -> Subject:
+    """The person as this enterprise may know them."""
+    forms = {
+        NumberForm.TOKEN: None,
+        NumberForm.MASKED: person.number.mask(),
+        NumberForm.FULL: person.number.e164,
+    }
+    return Subject(
+        token=keys.enterprise_token(enterprise.code, person.number.e164),
+        number=forms[enterprise.number_form],
+    )
+
+
+def shared(item: Item, whose: Subject) -> SharedItem:
+    """The work item as its enterprise sees it."""
+    return SharedItem(
+        id=item.id,
+        app=item.app,
+        subject=whose,
+        bound_before=item.boundary,
+        state=item.state,
+        opened_at=item.opened_at,
+        due_at=item.due_at,
+        outcome=item.outcome,
+        reason=item.reason,
+        version=item.version,
+    )

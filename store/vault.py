@@ -1,0 +1,80 @@
+"""The vault: the only place where a phone number or an ID tail stands, each case under a key of its own.
+
+Envelope encryption: the person is locked with the case's key (AES-256-GCM), that key with the ring's. A new ring
+key re-wraps the case keys only; deleting a row makes what it held unreadable everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection, delete, insert, select, update
+
+from domain.privacy import IdTail, PhoneNumber
+from store.keys import KEY_BYTES, NONCE_BYTES, KeyRing
+from store.tables import vault
+
+
+class NotInVault(LookupError):
+    """The personal data of this case is gone (kept as short as the purpose allows) or never was."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who a case is about: the number, and the ID tail where the carrier gave it."""
+
+    number: PhoneNumber
+    id_tail: IdTail | None = None
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True)
+    number: str
+    id_tail: str | None = None
+
+
+def put(connection: Connection, keys: KeyRing, case: str, person: Person) -> None:
+    """Lock a person away under a fresh key."""
+    case_key, nonce = AESGCM.generate_key(KEY_BYTES * 8), os.urandom(NONCE_BYTES)
+    tail = person.id_tail.value if person.id_tail else None
+    clear = _Stored(number=person.number.national, id_tail=tail).model_dump_json().encode()
+    ring_key, wrapped = keys.lock("vault", case_key, case.encode())
+    box = nonce + AESGCM(case_key).encrypt(nonce, clear, case.encode())
+    connection.execute(insert(vault), {"case_id": case, "ring_key": ring_key, "case_key": wrapped, "box": box})
+
+
+def get(connection: Connection, keys: KeyRing, case: str) -> Person:
+    """The person of a case. Raises NotInVault."""
+    row = connection.execute(select(vault).where(vault.c.case_id == case)).one_or_none()
+    if row is None:
+        raise NotInVault(f"{case} has no personal data in the vault any more")
+    case_key = keys.unlock(row.ring_key, "vault", row.case_key, case.encode())
+    clear = AESGCM(case_key).decrypt(row.box[:NONCE_BYTES], row.box[NONCE_BYTES:], case.encode())
+    stored = _Stored.model_validate_json(clear)
+    return Person(PhoneNumber(stored.number), IdTail(stored.id_tail) if stored.id_tail else None)
+
+
+def purge_after(connection: Connection, case: str, moment: datetime) -> None:
+    """Say from when on a case's person is no longer needed (30 days after the close)."""
+    connection.execute(update(vault).where(vault.c.case_id == case), {"purge_after": moment})
+
+
+def purge(connection: Connection, now: datetime) -> int:
+    """Forget whoever is no longer needed; return how many."""
+    return connection.execute(delete(vault).where(vault.c.purge_after < now)).rowcount
+
+
+def rewrap(connection: Connection, keys: KeyRing) -> int:
+    """After a rotation: lock every case key with the ring's current key; return how many were changed."""
+    old = connection.execute(select(vault).where(vault.c.ring_key != keys.current)).all()
+    for row in old:
+        bound_to = row.case_id.encode()
+        ring_key, wrapped = keys.lock("vault", keys.unlock(row.ring_key, "vault", row.case_key, bound_to), bound_to)
+        connection.execute(
+            update(vault).where(vault.c.case_id == row.case_id), {"ring_key": ring_key, "case_key": wrapped}
+        )
+    return len(old)

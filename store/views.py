@@ -1,0 +1,77 @@
+"""Reading the read models: a renewal with its apps, an enterprise's open work items, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from domain import renewal, unbind
+from domain.case import CaseKind, root
+from store.projection import load_state
+from store.tables import work_items
+
+
+@dataclass(frozen=True)
+class RenewalView:
+    """A renewal and its work items, in the order the apps were asked for."""
+
+    state: renewal.State
+    items: Sequence[unbind.Item]
+
+
+def renewal_view(connection: Connection, case: str) -> RenewalView | None:
+    """One renewal; None if there is no such case."""
+    try:
+        state: renewal.State = load_state(connection, CaseKind.RENEWAL, case)
+    except KeyError:
+        return None
+    rows = connection.execute(
+        select(work_items.c.data)
+        .where(work_items.c.case_id.in_([*renewal.parts_of(case, state.apps)]))
+        .order_by(work_items.c.cursor)
+    )
+    return RenewalView(state, [unbind.Item.model_validate_json(row.data) for row in rows])
+
+
+@dataclass(frozen=True)
+class ListedItem:
+    """A work item with the case it belongs to and its place in the enterprise's list."""
+
+    item: unbind.Item
+    case: str
+    cursor: int
+
+
+def open_items(connection: Connection, enterprise: str, after: int, limit: int) -> list[ListedItem]:
+    """An enterprise's open work items that were delivered to it, oldest first, from beyond a cursor."""
+    rows = connection.execute(
+        select(work_items)
+        .where(
+            work_items.c.enterprise == enterprise,
+            work_items.c.open.is_(True),
+            work_items.c.cursor > after,
+        )
+        .order_by(work_items.c.cursor)
+        .limit(limit)
+    )
+    return [ListedItem(unbind.Item.model_validate_json(r.data), root(r.case_id), r.cursor) for r in rows]
+
+
+def item_of(connection: Connection, enterprise: str, item: str) -> ListedItem | None:
+    """One work item if it is this enterprise's."""
+    row = connection.execute(
+        select(work_items).where(work_items.c.item_id == item, work_items.c.enterprise == enterprise)
+    ).one_or_none()
+    return ListedItem(unbind.Item.model_validate_json(row.data), root(row.case_id), row.cursor) if row else None
+
+
+def items_of_request(connection: Connection, enterprise: str, case: str) -> list[unbind.Item]:
+    """An enterprise's work items of one unbind request."""
+    rows = connection.execute(
+        select(work_items.c.data)
+        .where(work_items.c.case_id == case, work_items.c.enterprise == enterprise)
+        .order_by(work_items.c.cursor)
+    )
+    return [unbind.Item.model_validate_json(row.data) for row in rows]

@@ -1,0 +1,163 @@
+"""The worker: wires the activities and runs the workflows, nothing else. `--check` validates the wiring.
+
+python worker.py            run until SIGTERM or Ctrl-C, finishing what is under way
+python worker.py --check    compare every activity contract with its implementation, touch nothing
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import inspect
+import signal
+import sys
+import typing
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner as Unsandboxed
+from temporalio.worker import Worker, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities import contracts
+from activities.carriers import Carriers
+from activities.enterprises import Enterprises
+from activities.holder import Holder
+from activities.records import Records
+from adapters.smpp import SmppCentre
+from adapters.smtp import SmtpMailer
+from adapters.webhooks import HttpCarrierRegistry, HttpWebhooks, PartnerHttp
+from runtime import engine, logs, settings
+from runtime.settings import Settings
+from store.database import Database
+from workflows.clockwork import TASK_QUEUE
+from workflows.renewal import RenewalWorkflow
+from workflows.unbind import UnbindWorkflow
+
+WORKFLOWS = (RenewalWorkflow, UnbindWorkflow)
+PASSED_THROUGH = ("domain", "activities.contracts", "workflows.clockwork", "pydantic", "annotated_types")
+CACHED_WORKFLOWS = 2000
+GRACE = timedelta(seconds=10)
+
+
+class WiringError(TypeError):
+    """An activity does not do what its contract says."""
+
+
+def check(methods: Sequence[Callable[..., Any]]) -> None:
+    """Every contract has one method with the same name, input and output. Raises WiringError."""
+    found = {name(method): method for method in methods}
+    for contract in contracts.ALL:
+        method = found.pop(name(contract), None)
+        if method is None:
+            raise WiringError(f"no activity implements {name(contract)}: add a method to a class in activities/")
+        if _signature(method) != _signature(contract):
+            raise WiringError(f"{name(contract)} takes or gives something else than its contract says")
+    if found:
+        raise WiringError(f"{', '.join(found)} has no contract: add one to activities/contracts.py")
+
+
+def name(function: Callable[..., Any]) -> str:
+    """An activity's name."""
+    return str(getattr(function, "__temporal_activity_definition").name)
+
+
+def _signature(function: Callable[..., Any]) -> tuple[list[Any], Any]:
+    hints = typing.get_type_hints(function)
+    taken = [hints[p] for p in inspect.signature(function).parameters if p != "self"]
+    return taken, hints["return"]
+
+
+def activities_of(*parties: object) -> list[Callable[..., Any]]:
+    """The activity methods of these objects."""
+    members = (getattr(party, key) for party in parties for key in dir(party) if not key.startswith("__"))
+    return [member for member in members if hasattr(member, "__temporal_activity_definition")]
+
+
+def runner(sandboxed: bool) -> WorkflowRunner:
+    """Workflow code in the SDK's sandbox, with our own pure modules passed through it."""
+    if not sandboxed:
+        return Unsandboxed()
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    return SandboxedWorkflowRunner(restrictions=restrictions)
+
+
+def build(client: Client, methods: Sequence[Callable[..., Any]], *, sandboxed: bool = True) -> Worker:
+    """A worker over these activities."""
+    check(methods)
+    return Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=WORKFLOWS,
+        activities=methods,
+        workflow_runner=runner(sandboxed),
+        max_cached_workflows=CACHED_WORKFLOWS,
+        graceful_shutdown_timeout=GRACE,
+    )
+
+
+async def run(config: Settings) -> None:
+    """Wire everything from the settings and work until told to stop."""
+    async with AsyncExitStack() as stack:
+        database = Database(config.database_url)
+        stack.callback(database.close)
+        http = PartnerHttp(config.partner_book)
+        stack.push_async_callback(http.close)
+        registry, keys = config.registry_data, config.key_ring
+        centre = SmppCentre(
+            config.smpp_host,
+            config.smpp_port,
+            config.smpp_system_id,
+            config.smpp_password,
+            on_receipt=lambda receipt: holder.receipt(receipt),
+        )
+        holder = Holder(database, keys, centre)
+        stack.push_async_callback(centre.close)
+        await centre.start()
+        mailer = SmtpMailer(config.smtp_host, config.smtp_port, config.mail_from)
+        webhooks = HttpWebhooks(http)
+        carriers = HttpCarrierRegistry(http, {carrier.code: carrier.endpoint for carrier in registry.carriers})
+        methods = activities_of(
+            Records(database, keys, registry),
+            Enterprises(database, keys, registry, webhooks, mailer, config.public_url, config.desk_mail),
+            Carriers(database, keys, registry, carriers, webhooks),
+            holder,
+        )
+        client = await engine.connect(keys, config.metrics_address)
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with build(client, methods, sandboxed=config.workflow_sandbox):
+            await stop.wait()
+
+
+def main() -> int:
+    """The process."""
+    parser = argparse.ArgumentParser(description="Run a Jiebang worker.")
+    parser.add_argument("--check", action="store_true", help="validate the wiring and exit")
+    if parser.parse_args().check:
+        check(
+            [getattr(p, k) for p in (Records, Enterprises, Carriers, Holder) for k in vars(p) if _is_activity(p, k)]
+        )
+        print(f"{len(WORKFLOWS)} workflows, {len(contracts.ALL)} activities: every contract is implemented")  # noqa: T201
+        return 0
+    config = settings.load()
+    logs.configure("worker", config.log_level)
+    try:
+        import uvloop
+
+        uvloop.run(run(config))
+    except ImportError:
+        asyncio.run(run(config))
+    return 0
+
+
+def _is_activity(party: type, key: str) -> bool:
+    return hasattr(getattr(party, key), "__temporal_activity_definition")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
