@@ -11,10 +11,6 @@ MOST_BULK_BYTES = 8 * 1024 * 1024
 BULK_PATHS = frozenset({"/v1/answers"})
 
 
-class _TooLarge(Exception):
-    """The body went over its limit."""
-
-
 class BodyLimit:
     """ASGI middleware: 413 as soon as a body is, or says it is, over the limit."""
 
@@ -34,24 +30,20 @@ class BodyLimit:
         if declared.isdigit() and int(declared) > most:
             await refusal(scope, receive, send)
             return
-        taken = 0
-        started = False
-
-        async def counted() -> Message:
-            nonlocal taken
+        body = b""
+        more = True
+        while more:
             message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > most:
-                raise _TooLarge
-            return message
-
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self._app(scope, counted, watched)
-        except _TooLarge:
-            if not started:
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > most:
                 await refusal(scope, receive, send)
+                return
+        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replayed() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await self._app(scope, replayed, send)

@@ -106,9 +106,9 @@ class Gateway:
 
     async def open_items(self, account: Account) -> AsyncIterator[Mapping[str, Any]]:
         """Every open work item of an enterprise. Raises httpx.HTTPError or ValueError if the gateway does not answer well."""
-        cursor: str | None = None
+        cursor: int | None = None
         while True:
-            params: dict[str, str | int] = {"limit": PAGE} | ({"after": cursor} if cursor else {})
+            params: dict[str, int] = {"limit": PAGE} | ({"after": cursor} if cursor else {})
             headers = {"authorization": f"Bearer {account.token}"}
             async with self._room:
                 response = await self._client.get(f"{self._url}/v1/work-items", params=params, headers=headers)

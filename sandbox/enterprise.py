@@ -19,13 +19,16 @@ from typing import Any, Self
 import httpx
 
 from sandbox.behaviour import MEDDLERS, TOKEN_UNKNOWN, Behaviour, Fault, Manner, Reply, Since
-from sandbox.calls import Account, Gateway, comes_later, problem_code
+from sandbox.calls import Account, Gateway, problem_code
 from sandbox.observed import Mischief, Observed
 
 MADE_UP_ITEM = "W" + "0" * 20
 FORGED_SECRET = "whsec_" + b64encode(b"not the secret they were handed.").decode()
 TAKEN_BEFORE = "replayed"
 """The gateway's word for a message that was taken although its sender saw no answer: nothing is lost."""
+
+REPEAT = "repeat"
+"""The gateway's word for a line of an upload that it could not take now."""
 
 Start = Callable[[Coroutine[Any, Any, None]], None]
 """Runs work beside everything else, until it is done or the world stops."""
@@ -212,12 +215,11 @@ class Enterprise:
                 self._observed.refusal("answers", response)
                 return taken
             for line in (json.loads(text) for text in response.text.splitlines() if text):
-                status = line.get("problem", {}).get("status", 0)
-                if line["status"] == "refused" and comes_later(status):
+                if line["status"] == REPEAT:
                     continue
                 left.pop(line["work_item"], None)
                 if line["status"] == "refused":
-                    self._observed.refused[f"answers line {status} {line['problem'].get('code', '')}"] += 1
+                    self._observed.refused[f"answers line {line['problem']['code']}"] += 1
                 else:
                     taken.add(line["work_item"])
             if left:

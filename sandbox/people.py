@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 import httpx
 
 from domain.registry import Channel, Registry
-from sandbox.behaviour import Behaviour, behaviour_of
+from sandbox.behaviour import Behaviour, Reply, behaviour_of
 from sandbox.calls import FIRST_PAUSE, LONGEST_PAUSE, comes_later
 from sandbox.enterprise import Start
 from sandbox.mail_server import ReceivedMail, SandboxMailServer
@@ -20,22 +20,32 @@ from sandbox.observed import Observed
 
 LINK = re.compile(r"https?://\S+/m/\S+")
 LOOK_EVERY = 0.5
+PATIENCE = 5
+"""How often somebody tries again when the page does not take what they sent."""
 OUTCOME = "outcome-"
 REASON = "reason-"
 
 
 @dataclass
 class Form:
-    """A form of a page: where it goes, its hidden fields, and the names of all its fields."""
+    """A form of a page: where it goes, its hidden fields, and its other fields with the values they offer."""
 
     action: str = ""
     hidden: dict[str, str] = field(default_factory=dict)
-    names: set[str] = field(default_factory=set)
+    fields: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def items(self) -> list[str]:
         """The work items it asks about."""
-        return sorted(name.removeprefix(OUTCOME) for name in self.names if name.startswith(OUTCOME))
+        return [name.removeprefix(OUTCOME) for name in self.fields if name.startswith(OUTCOME)]
+
+    def filled_in(self, item: str, reply: Reply) -> dict[str, str]:
+        """The fields of one work item; outcome and reason are one choice where the page offers it so."""
+        reason = reply.reason or ""
+        both = f"{reply.outcome}/{reason}"
+        one_choice = both in self.fields[OUTCOME + item]
+        outcome = {OUTCOME + item: both if one_choice else reply.outcome.value}
+        return outcome | ({REASON + item: reason} if REASON + item in self.fields else {})
 
 
 class _Forms(HTMLParser):
@@ -45,16 +55,21 @@ class _Forms(HTMLParser):
         super().__init__()
         self.found: list[Form] = []
         self._inside = False
+        self._offered: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
         if tag == "form":
             self.found.append(Form(action=values.get("action", "")))
             self._inside = True
-        elif self._inside and tag in ("input", "select", "textarea") and (name := values.get("name")):
-            self.found[-1].names.add(name)
-            if values.get("type") == "hidden":
-                self.found[-1].hidden[name] = values.get("value", "")
+        elif not self._inside:
+            return
+        elif tag == "option":
+            self._offered.append(values.get("value", ""))
+        elif values.get("type") == "hidden":
+            self.found[-1].hidden[values["name"]] = values.get("value", "")
+        elif tag in ("input", "select", "textarea") and "name" in values:
+            self._offered = self.found[-1].fields.setdefault(values["name"], [])
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
@@ -107,7 +122,7 @@ class People:
                 self._start(self._visit(link[0], self._behaviours[address]))
 
     async def _visit(self, link: str, behaviour: Behaviour) -> None:
-        """Open the link and send the form; when the site is away, come back later and begin again."""
+        """Open the link and send the form; begin again later while the site is away, or a few times if it complains."""
         tries = 0
         while True:
             async with httpx.AsyncClient(follow_redirects=True, trust_env=False) as browser:
@@ -115,12 +130,12 @@ class People:
                     response = await self._fill_in(browser, link, behaviour)
                 except httpx.TransportError:
                     response = None
-            if response is not None and not comes_later(response.status_code):
-                break
+            if response is not None and response.is_success:
+                return
+            if response is not None and tries >= PATIENCE and not comes_later(response.status_code):
+                return self._observed.refusal("form", response)
             await asyncio.sleep(min(FIRST_PAUSE * 2 ** min(tries, 8), LONGEST_PAUSE) * self._pace)
             tries += 1
-        if response.is_error:
-            self._observed.refusal("form", response)
 
     async def _fill_in(self, browser: httpx.AsyncClient, link: str, behaviour: Behaviour) -> httpx.Response:
         page = await browser.get(link)
@@ -129,10 +144,11 @@ class People:
             return page
         await asyncio.sleep(max(behaviour.answers_after.of(item) for item in form.items) * self._pace)
         self._carry_out(form.items)
-        replies = {item: behaviour.reply(item) for item in form.items}
-        outcomes = {OUTCOME + item: reply.outcome.value for item, reply in replies.items() if reply}
-        reasons = {REASON + item: reply.reason or "" for item, reply in replies.items() if reply}
-        return await browser.post(urljoin(str(page.url), form.action), data=form.hidden | outcomes | reasons)
+        data = dict(form.hidden)
+        for item in form.items:
+            if reply := behaviour.reply(item):
+                data |= form.filled_in(item, reply)
+        return await browser.post(urljoin(str(page.url), form.action), data=data)
 
     def _carry_out(self, items: Sequence[str]) -> None:
         """Once per work item, however many mails and pages show it."""

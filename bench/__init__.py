@@ -1,0 +1,1 @@
+"""How fast it is and what it costs, against what others would build: `python -m bench` (make bench)."""

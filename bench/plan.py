@@ -1,0 +1,93 @@
+"""What is measured: who competes, in which way answers arrive, over how many apps. Tables, so the whole run shows at a glance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Answers(StrEnum):
+    """How the enterprises' answers arrive."""
+
+    TOGETHER = "together"
+    EIGHT = "8 at a time"
+    ONE = "one by one"
+    NOBODY = "nobody answers"
+
+
+class Who(StrEnum):
+    """The contenders."""
+
+    OURS = "ours"
+    OURS_BARE_PYTHON = "ours, no sandbox"
+    TEXTBOOK = "textbook"
+    BARE = "bare minimum"
+    DBOS_SQLITE = "DBOS, SQLite"
+    DBOS_POSTGRES = "DBOS, PostgreSQL"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The clocks of one run, in seconds."""
+
+    answer_within: float
+    remind_before: float
+    late_window: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One measurement."""
+
+    who: Who
+    answers: Answers
+    apps: int
+
+    @property
+    def name(self) -> str:
+        """Unique, and fit for a folder."""
+        words = f"{self.who.value} {self.answers.value} {self.apps}"
+        return "-".join("".join(c if c.isalnum() else " " for c in words).split())
+
+    @property
+    def timing(self) -> Timing:
+        """Long enough for every answer to be in time, short enough to see the close."""
+        base, each = SECONDS[self.answers]
+        within = base + each * self.apps
+        return Timing(within, 2.0 if self.answers is Answers.NOBODY else 0.0, 1.0)
+
+
+SECONDS = {
+    Answers.TOGETHER: (6.0, 0.014),
+    Answers.EIGHT: (6.0, 0.03),
+    Answers.ONE: (6.0, 0.06),
+    Answers.NOBODY: (6.0, 0.010),
+}
+"""The deadline: a start, and so much per app."""
+
+EVERYBODY = tuple(Who)
+SIZE = 200
+
+GROWTH = {50: EVERYBODY, 200: EVERYBODY, 1000: EVERYBODY, 2000: EVERYBODY}
+"""Answers together."""
+
+OTHERS = {
+    Answers.ONE: {50: (Who.OURS,), 200: EVERYBODY, 1000: (Who.OURS,)},
+    Answers.EIGHT: {200: EVERYBODY},
+    Answers.NOBODY: {50: (Who.OURS,), 200: EVERYBODY, 1000: (Who.OURS,), 2000: (Who.OURS,)},
+}
+
+REPEATED = ((Who.OURS, 50), (Who.OURS, 200), (Who.OURS, 2000), (Who.BARE, 200), (Who.DBOS_POSTGRES, 200))
+"""What a target hangs on is measured again; the middle figure counts."""
+
+QUICK_SIZES = (50, 200)
+
+
+def runs(quick: bool = False) -> list[Run]:
+    """Everything in order, the repetitions spread over the run."""
+    tables = {Answers.TOGETHER: GROWTH, **OTHERS}
+    found = [
+        Run(who, answers, apps) for answers, sizes in tables.items() for apps, all_ in sizes.items() for who in all_
+    ]
+    again = [Run(who, Answers.TOGETHER, apps) for who, apps in REPEATED]
+    return [run for run in [*again, *found, *again] if not quick or run.apps in QUICK_SIZES]

