@@ -95,8 +95,8 @@ def renew(
 ) -> None:
     """Hand a renewal in, as a carrier's system would."""
     chosen = [code.strip() for code in apps.split(",") if code.strip()] if apps is not None else None
-    gateway = _api(api, token)
     since = _moment("--activated-on", activated_on)
+    gateway = _api(api, token)
     case = gateway.renew(number, since, chosen, id_tail, datetime.now(UTC), key or secrets.token_urlsafe(16))
     if wait:
         _follow(gateway, case, as_json)

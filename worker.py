@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import inspect
+import logging
+import os
 import signal
 import sys
 import typing
@@ -36,6 +38,11 @@ from store.database import Database
 from workflows.clockwork import TASK_QUEUE
 from workflows.renewal import RenewalWorkflow
 from workflows.unbind import UnbindWorkflow
+
+try:
+    import uvloop
+except ImportError:  # not made for every platform
+    uvloop = None  # type: ignore[assignment]
 
 WORKFLOWS = (RenewalWorkflow, UnbindWorkflow)
 PASSED_THROUGH = ("domain", "activities.contracts", "workflows.clockwork", "pydantic", "annotated_types")
@@ -146,13 +153,10 @@ def main() -> int:
         return 0
     config = settings.load()
     logs.configure("worker", config.log_level)
-    try:
-        import uvloop
-
-        uvloop.run(run(config))
-    except ImportError:
-        asyncio.run(run(config))
-    return 0
+    runner = uvloop.run if uvloop else asyncio.run
+    runner(run(config))
+    logging.shutdown()
+    os._exit(0)  # the SMPP library's threads may abort an interpreter that finalizes (seen in 2 of 30 exits)
 
 
 def _is_activity(party: type, key: str) -> bool:

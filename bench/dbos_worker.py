@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import uvloop
-from dbos import DBOS, SetWorkflowID
+from dbos import DBOS, DBOSConfig, SetWorkflowID
 from sqlalchemy import Engine, create_engine, event
 
 from adapters.webhooks import HttpWebhooks, PartnerHttp
@@ -111,22 +111,28 @@ def system_engine(url: str) -> Engine | None:
     return engine
 
 
+def config(url: str) -> DBOSConfig:
+    """Its settings, the same wherever it competes."""
+    engine = system_engine(url)
+    known: DBOSConfig = {
+        "name": "bench",
+        "log_level": "ERROR",
+        "notification_listener_polling_interval_sec": POLL_SECONDS,
+    }
+    if engine:
+        known["system_database_engine"] = engine
+    else:
+        known["system_database_url"] = url
+    return known
+
+
 async def run(folder: Path, url: str) -> None:
     """Serve standard input until it ends."""
     global hands
     house = House(folder)
     database, http = Database(house.database_url), PartnerHttp(house.partners)
     hands = AppSteps(house, database, HttpWebhooks(http))
-    engine = system_engine(url)
-    store = {"system_database_engine": engine} if engine else {"system_database_url": url}
-    DBOS(
-        config={
-            "name": "bench",
-            "log_level": "ERROR",
-            "notification_listener_polling_interval_sec": POLL_SECONDS,
-            **store,
-        }  # type: ignore[typeddict-unknown-key]
-    )
+    DBOS(config=config(url))
     DBOS.launch()
     print("ready", flush=True)
     loop = asyncio.get_running_loop()

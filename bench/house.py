@@ -61,7 +61,9 @@ class House:
         """Every app."""
         return self.registry.app_codes
 
-    def opened(self, case: str, parent: str, apps: Iterable[str], at: datetime, late_window: timedelta) -> unbind.Opened:
+    def opened(
+        self, case: str, parent: str, apps: Iterable[str], at: datetime, late_window: timedelta
+    ) -> unbind.Opened:
         """The opening event of a case over these apps, as the contenders that are not ours write it."""
         return unbind.Opened(
             at=at,

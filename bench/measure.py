@@ -162,7 +162,11 @@ async def _bare(run: Run, servers: Servers, house: House, stack: ExitStack) -> R
 @asynccontextmanager
 async def _dbos(on_postgres: bool, run: Run, servers: Servers, house: House, stack: ExitStack) -> Ready:
     name = f"d{abs(hash(house.folder)) % 10**9}"
-    url = servers.postgres_uri.replace("/postgres?", f"/{name}?") if on_postgres else f"sqlite:///{house.folder}/dbos.db"
+    url = (
+        servers.postgres_uri.replace("/postgres?", f"/{name}?")
+        if on_postgres
+        else f"sqlite:///{house.folder}/dbos.db"
+    )
     worker = stack.enter_context(part(house.folder, "bench.dbos_worker", house.folder, url))
     contender = SmallTeam(run, house, worker, url)
     stack.callback(contender.close)

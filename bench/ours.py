@@ -46,9 +46,7 @@ class Ours(Contender):
         ]
         late = timedelta(seconds=self.run.timing.late_window)
         order = RenewalOrder(case=self._case, apps=chosen, boundary=BOUNDARY, late_window=late)
-        self._parent = await self._client.start_workflow(
-            Renewal.run, order, id=self._case, task_queue="bench-parent"
-        )
+        self._parent = await self._client.start_workflow(Renewal.run, order, id=self._case, task_queue="bench-parent")
 
     async def delivered(self) -> None:
         """See Contender."""

@@ -32,9 +32,7 @@ class SmallTeam(Contender):
         self._watch = Watch(house, self._database)
         self._url = url
         engine = system_engine(url)
-        self._client = (
-            DBOSClient(system_database_engine=engine) if engine else DBOSClient(system_database_url=url)
-        )
+        self._client = DBOSClient(system_database_engine=engine) if engine else DBOSClient(system_database_url=url)
         self._postgres = engine is None
         self._engine: Engine = engine or create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
 
@@ -95,7 +93,9 @@ class SmallTeam(Contender):
 
     def _file_size(self) -> int:
         path = self._url.removeprefix("sqlite:///")
-        return sum(p.stat().st_size for p in Path(path).parent.glob(Path(path).name + "*") if not p.name.endswith("shm"))
+        return sum(
+            p.stat().st_size for p in Path(path).parent.glob(Path(path).name + "*") if not p.name.endswith("shm")
+        )
 
     async def forget(self) -> None:
         """The warm-up has completed; take its word for it."""

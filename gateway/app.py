@@ -43,7 +43,13 @@ def services(settings: Settings, database: Database, client: Client) -> Services
 
 def bare() -> FastAPI:
     """The application without its services: routes, errors and limits, enough for its OpenAPI."""
-    app = FastAPI(title="Jiebang", version="1", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Jiebang",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        responses={"4XX": {"model": problems.Problem}, "503": {"model": problems.Problem}},
+    )
     problems.install(app)
     app.add_middleware(BodyLimit)
     for router in (renewals.router, work_items.router, mail_page.router):

@@ -85,16 +85,18 @@ async def answer(word: str, link: Opened, request: Request, services: Using) -> 
         return await _form(services, link, word, status=403, notice="表单已失效，请重新填写。")
     items = await services.database.read(lambda c: views.items_of_request(c, link.enterprise, link.case))
     errors: dict[str, str] = {}
+    busy = False
     commands = [command for item in items if (command := _command(item, form, link.enterprise, errors))]
     recorded = 0
     for command, taken in zip(commands, await services.desk.take(commands), strict=True):
         if isinstance(taken, EngineBusy):
-            errors[command.item] = "系统繁忙，请稍后再提交。"
+            busy, errors[command.item] = True, "系统繁忙，请稍后再提交。"
         elif taken.refusal:
             errors[command.item] = str(taken.refusal)
         else:
             recorded += taken.changed
-    return await _form(services, link, word, status=422 if errors else 200, errors=errors, recorded=recorded)
+    status = 503 if busy else 422 if errors else 200
+    return await _form(services, link, word, status=status, errors=errors, recorded=recorded)
 
 
 def _command(item: Item, form: dict[str, str], enterprise: str, errors: dict[str, str]) -> unbind.Answer | None:

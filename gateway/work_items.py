@@ -28,6 +28,7 @@ from workflows.unbind import Taken
 
 router = APIRouter(prefix="/v1", tags=["work items"])
 
+NDJSON = "application/x-ndjson"
 MOST_LINES = 10_000
 PAGE = 200
 
@@ -68,8 +69,12 @@ class AnswerLine(AnswerBody):
     """One line of an upload: an answer, or an acknowledgement."""
 
     work_item: str = Field(pattern=r"^W[0-9A-Z]{20}$")
-    outcome: Outcome | None = None  # type: ignore[assignment]
-    acknowledge: bool = False
+    outcome: Outcome | None = Field(None, description="Left out with acknowledge")  # type: ignore[assignment]
+    acknowledge: bool = Field(False, description="true: take the item on, instead of answering it")
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"work_item": "W0123456789ABCDEFGHJK", "outcome": "unbound"}]}
+    )
 
 
 class WorkItems(BaseModel):
@@ -95,6 +100,18 @@ class LineResult(BaseModel):
     work_item: str = ""
     status: Literal["recorded", "unchanged", "refused", "repeat"]
     problem: Problem | None = None
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    """A model's schema as part of the OpenAPI, where the models it refers to stand already."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    return schema
+
+
+def _body(model: type[BaseModel], media: str = "application/json") -> dict[str, Any]:
+    """A body's schema for the OpenAPI: the signature covers the raw bytes, so routes read them themselves."""
+    return {"requestBody": {"required": True, "content": {media: {"schema": _schema(model)}}}}
 
 
 @router.get("/work-items")
@@ -128,21 +145,26 @@ async def acknowledge(item: ItemInPath, message: SignedMessage, services: Using)
     return await _one(services, message, unbind.Acknowledge(item=item, enterprise=message.partner.code))
 
 
-@router.post("/work-items/{item}/answer", openapi_extra={"requestBody": None})
+@router.post("/work-items/{item}/answer", openapi_extra=_body(AnswerBody))
 async def answer(item: ItemInPath, message: SignedMessage, services: Using) -> Recorded:
     """Answer a work item (反馈), or amend your answer by naming the version it corrects (更正)."""
     body = _parse(AnswerBody, message.body)
     return await _one(services, message, unbind.Answer(item=item, enterprise=message.partner.code, **dict(body)))
 
 
-@router.post("/work-items/{item}/extend")
+@router.post("/work-items/{item}/extend", openapi_extra=_body(ExtendBody))
 async def extend(item: ItemInPath, message: SignedMessage, services: Using) -> Recorded:
     """Ask for more time, once, with a reason (延期)."""
     body = _parse(ExtendBody, message.body)
     return await _one(services, message, unbind.Extend(item=item, enterprise=message.partner.code, **dict(body)))
 
 
-@router.post("/answers", response_class=Response)
+@router.post(
+    "/answers",
+    response_class=Response,
+    openapi_extra=_body(AnswerLine, NDJSON),
+    responses={200: {"content": {NDJSON: {"schema": _schema(LineResult)}}}},
+)
 async def answer_many(request: Request, message: SignedMessage, services: Using) -> Response:
     """Answer many at once: NDJSON in, one line of NDJSON out per line; a bad line never spoils the others."""
     lines = message.body.splitlines()
@@ -160,7 +182,7 @@ async def answer_many(request: Request, message: SignedMessage, services: Using)
     if not any(result.status == "repeat" for result in results):
         await message.taken()
     text = "".join(result.model_dump_json(exclude_none=True) + "\n" for result in results)
-    return Response(text, media_type="application/x-ndjson")
+    return Response(text, media_type=NDJSON)
 
 
 async def _shared(services: Services, enterprise: str, listed: Sequence[views.ListedItem]) -> list[SharedItem]:

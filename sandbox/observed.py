@@ -33,6 +33,8 @@ class Observed:
     """The HTTP statuses each kind of mischief met with."""
     refused: Counter[str] = field(default_factory=Counter)
     """What the gateway refused of honest calls: `answer 409 case_closed`."""
+    urls: list[str] = field(default_factory=list)
+    """Every path and query the product called, so that a test can look for personal data in them."""
     bugs: Counter[str] = field(default_factory=Counter)
     """Errors of the sandbox itself, by place and type."""
 

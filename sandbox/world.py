@@ -11,12 +11,12 @@ import argparse
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from domain import registry
@@ -157,6 +157,7 @@ class World:
 
     def _app(self) -> FastAPI:
         app = FastAPI(title="Sandbox world", openapi_url=None)
+        app.middleware("http")(self._note_url)
         app.include_router(self._enterprises.router)
         app.include_router(self.carriers.router)
         app.add_api_route("/world/state", self.state, methods=["GET"], response_model=None)
@@ -177,6 +178,10 @@ class World:
             ],
             **vars(self.observed),
         }
+
+    async def _note_url(self, request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+        self.observed.urls.append(f"{request.url.path}?{request.url.query}")
+        return await call(request)
 
     async def _steer_sms(self, order: SmsOrder) -> None:
         if order.mode is not None:

@@ -116,11 +116,17 @@ class FakeCarriers:
         return answer
 
 
-def registry(push: int = 2, pull: int = 1, mail: int = 0, sla: str = 'days = "calendar"', extra: str = "") -> Registry:
+def registry(
+    push: int = 2, pull: int = 1, mail: int = 0, sla: str = 'days = "calendar"', extra: str = ""
+) -> Registry:
     """A small registry: push-0 …, pull-0 …, mail-0 …, one app each, five calendar days."""
     lines = ['version = "test"', "[[carriers]]", f'code = "{CARRIER}"', 'name = "运营商"', 'endpoint = "http://c"']
     lines += ['results = "http://c/results"', extra]
-    channels = [("push", push, 'endpoint = "http://e"'), ("pull", pull, ""), ("mail", mail, 'mail = "clerk@e.example"')]
+    channels = [
+        ("push", push, 'endpoint = "http://e"'),
+        ("pull", pull, ""),
+        ("mail", mail, 'mail = "clerk@e.example"'),
+    ]
     for channel, count, address in channels:
         for n in range(count):
             code = f"{channel}-{n}"
@@ -251,5 +257,3 @@ def binary(name: str) -> str:
     import sys
 
     return str(Path(sys.executable).parent / name)
-
-

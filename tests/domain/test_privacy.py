@@ -67,7 +67,6 @@ def test_a_number_shows_seven_digits_at_most(national: str) -> None:
         repr(number),
         f"{number}",
         f"{number!r}",
-        "%s" % number,
         repr([number]),
         repr(Person(number)),
     ]

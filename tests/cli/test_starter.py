@@ -1,0 +1,105 @@
+"""The command line as a person or a script uses it: words in, one sentence or JSON out, exit codes as documented."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runtime.stack import Stack
+from tests.chaos.conftest import until
+
+FEW = "wechat,qq,taobao"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+def starter(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command, with the folder of a stack."""
+    environment = {**os.environ, "JIEBANG_FOLDER": str(folder or "/nonexistent"), "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "starter.py", *words], capture_output=True, text=True, env=environment, timeout=90
+    )
+
+
+def test_renew_wait_show_verify(stack: Stack) -> None:
+    done = starter(
+        "renew", "--number", "13800138000", "--activated-on", "2026-08-01", "--apps", FEW, "--wait", "--json",
+        folder=stack.folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    view = json.loads(done.stdout)
+    assert view["status"] == "summary_sent" and len(view["apps"]) == 3
+    assert view["activated_at"] in ("2026-07-31T16:00:00Z", "2026-08-01T00:00:00+08:00")
+    shown = starter("show", view["case"], folder=stack.folder)
+    assert "138****8000" in shown.stdout and "微信" in shown.stdout and "13800138000" not in shown.stdout
+    assert json.loads(starter("show", view["case"], "--json", folder=stack.folder).stdout)["case"] == view["case"]
+    assert starter("watch", view["case"], folder=stack.folder).returncode == 0
+    whole = starter("verify", folder=stack.folder)
+    assert whole.returncode == 0 and "whole" in whole.stdout
+
+
+def test_withdraw(stack: Stack) -> None:
+    words = ("renew", "--number", "13800130003", "--activated-on", "2026-08-01", "--json")
+    case = json.loads(starter(*words, folder=stack.folder).stdout)["case"]
+    done = starter("withdraw", case, "--json", folder=stack.folder)
+    assert done.returncode == 0 and json.loads(done.stdout)["status"] == "withdrawn"
+    until(lambda: json.loads(starter("show", case, "--json", folder=stack.folder).stdout)["ended_at"])
+    again = starter("withdraw", case, folder=stack.folder)
+    assert again.returncode in (0, 3)
+
+
+def test_refusals_are_one_sentence_and_code_3(stack: Stack) -> None:
+    renew = ("renew", "--activated-on", "2026-08-01")
+    for words, code in (
+        ((*renew, "--number", "123"), "malformed"),
+        ((*renew, "--number", "13800138009", "--apps", "nope"), "unknown_app"),
+        ((*renew, "--number", "13800138009", "--apps", ""), "no_apps"),
+        (("renew", "--activated-on", "2999-01-01", "--number", "13800138009"), "activation_in_future"),
+        (("show", "R000000000000"), "unknown_case"),
+        (("show", "nonsense"), "malformed"),
+    ):
+        done = starter(*words, folder=stack.folder)
+        assert done.returncode == 3, (words, done)
+        assert code in done.stderr and "Traceback" not in done.stderr
+
+
+def test_wrong_words_and_nobody_there() -> None:
+    assert starter("renew", "--number", "13800138000", "--activated-on", "tomorrow").returncode == 2
+    assert starter("no-such-command").returncode == 2
+    absent = starter("show", "R000000000000")
+    assert absent.returncode == 4 and "make up" in absent.stderr
+    assert starter("verify").returncode == 4
+    closed = starter("show", "R000000000000", "--api", "http://127.0.0.1:9", "--token", "x")
+    assert closed.returncode == 4 and "does not answer" in closed.stderr
+
+
+def test_tampering_is_named_and_rebuild_mends_read_models(stack: Stack) -> None:
+    path = stack.folder / "jiebang.db"
+
+    def change(sql: str) -> None:
+        with sqlite3.connect(path, timeout=10) as connection:
+            connection.execute(sql)
+        connection.close()
+
+    change("UPDATE work_items SET state = 'kept' WHERE app = 'wechat'")
+    found = starter("verify", folder=stack.folder)
+    assert found.returncode == 1 and "work item" in found.stderr and "rebuild" in found.stderr
+    assert json.loads(starter("verify", "--json", folder=stack.folder).stdout)["ok"] is False
+    assert starter("rebuild", folder=stack.folder).returncode == 0
+    assert starter("verify", folder=stack.folder).returncode == 0
+    assert starter("rotate-keys", folder=stack.folder).returncode == 0
+    assert starter("verify", folder=stack.folder).returncode == 0
+    change("UPDATE ledger SET data = replace(data, 'unbound', 'kept') WHERE type = 'reported'")
+    forged = starter("verify", folder=stack.folder)
+    assert forged.returncode == 1 and "seal" in forged.stderr
