@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import DBAPIError
 
 from domain.registry import RegistryError
 from domain.renewal import ENDED, RenewalStatus
@@ -189,13 +190,14 @@ def _api(url: str | None, token: str | None) -> Api:
 
 def _audited(what: str, job: Callable[..., T], *, write: bool) -> T:
     config = configuration.load()
+    ring = config.key_ring
     database = Database(config.database_url)
     columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed} events"), TimeElapsedColumn())
     try:
         with Progress(*columns, console=err, transient=True) as bar:
             task = bar.add_task(what)
             run = database.write_now if write else database.read_now
-            return run(lambda c: job(c, config.key_ring, lambda n: bar.update(task, completed=n)))
+            return run(lambda c: job(c, ring, lambda n: bar.update(task, completed=n)))
     finally:
         database.close()
 
@@ -234,6 +236,11 @@ def main() -> None:
     except ApiError as error:
         err.print(f"[bold red]{error.code or 'no answer'}:[/bold red] {error}")
         sys.exit(REFUSED if error.code else NO_ANSWER)
+    except DBAPIError as error:
+        err.print(
+            f"[bold red]database:[/bold red] {type(error.orig).__name__}; check JIEBANG_DATABASE_URL, run `make up` once"
+        )
+        sys.exit(NO_ANSWER)
     except (SettingsError, KeyRingError, PartnersError, RegistryError, StackError) as error:
         err.print(f"[bold red]cannot run:[/bold red] {error}")
         sys.exit(NO_ANSWER)

@@ -12,12 +12,15 @@ from sqlalchemy import Connection
 
 from bench.house import House, standing
 from bench.meter import Meter
-from bench.parts import Part
 from bench.plan import Run
 from store.database import Database
 
 LOOK_EVERY = 0.02
 PATIENCE = 240.0
+
+
+class TooLate(RuntimeError):
+    """The deadline passed before the last answer: reminders went out that the run is not about."""
 
 
 @dataclass
@@ -105,6 +108,3 @@ async def at_most(limit: int, jobs: Sequence[Callable[[], Awaitable[None]]]) -> 
             await job()
 
     await asyncio.gather(*(one(job) for job in jobs))
-
-
-WorkerOf = Callable[[], Part]

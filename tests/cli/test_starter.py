@@ -92,7 +92,7 @@ def test_tampering_is_named_and_rebuild_mends_read_models(stack: Stack) -> None:
             connection.execute(sql)
         connection.close()
 
-    change("UPDATE work_items SET state = 'kept' WHERE app = 'wechat'")
+    change("UPDATE work_items SET state = 'garbled' WHERE app = 'wechat'")
     found = starter("verify", folder=stack.folder)
     assert found.returncode == 1 and "work item" in found.stderr and "rebuild" in found.stderr
     assert json.loads(starter("verify", "--json", folder=stack.folder).stdout)["ok"] is False
