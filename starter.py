@@ -27,12 +27,12 @@ from domain.sla import SHANGHAI
 from runtime import render
 from runtime import settings as configuration
 from runtime.api import Api, ApiError
-from runtime.partners import PartnersError
+from runtime.partners import PartnersError, add_partner
 from runtime.settings import SettingsError
 from runtime.stack import Stack, StackError
-from store import audit, vault
+from store import audit, schema, vault
 from store.database import Database
-from store.keys import KeyRingError
+from store.keys import KeyRing, KeyRingError
 
 NOT_RIGHT, USAGE, REFUSED, NO_ANSWER = 1, 2, 3, 4
 
@@ -179,6 +179,34 @@ def rotate_keys() -> None:
     changed = database.write_now(lambda c: vault.rewrap(c, ring))
     database.close()
     out.print(f"The current key is {ring.current}; {changed} cases were locked with it. Restart worker and gateway.")
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest shape; make a key ring if there is none."""
+    config = configuration.load()
+    if not config.keys.exists():
+        KeyRing.new().save(config.keys)
+        out.print(f"A new key ring is at {config.keys}: back it up.")
+    schema.upgrade(config.database_url)
+    out.print("The database has the newest shape.")
+
+
+@app.command()
+def issue(
+    code: Annotated[str, typer.Argument(help="A carrier's or an enterprise's code in the registry.")],
+    as_json: AsJson = False,
+) -> None:
+    """Fresh credentials for a partner; older ones of the same code end. Restart the gateway and the workers."""
+    config = configuration.load()
+    issued = add_partner(code, config.registry_data, config.key_ring, config.partners)
+    if as_json:
+        _print_json(issued.model_dump())
+        return
+    out.print(f"Hand these to {code}; they are shown only now:")
+    for name, value in issued.model_dump().items():
+        if value:
+            out.print(f"  {name.replace('_', ' ')}: {value}", soft_wrap=True)
 
 
 # ── helpers ──────────────────────────────────────────────────────────────────────────────────────────

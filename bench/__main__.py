@@ -27,7 +27,7 @@ OUT = HOUSE / "var" / "bench"
 RESULTS = OUT / "results.json"
 PAGE = HOUSE / "docs" / "performance.md"
 
-console = Console()
+console = Console(width=max(130, Console().width))
 app = typer.Typer(add_completion=False)
 
 
@@ -44,7 +44,7 @@ def main(
         console.print(f"{PAGE} has the figures of {RESULTS}")
         return
     logs.configure("bench", "ERROR")
-    chosen = [run for run in plan.runs(quick, full) if only in run.name]
+    chosen = [run for run in plan.runs(quick, full) if only in f"{run.name}-"]
     results = uvloop.run(_all(chosen, rounds=1 if quick else throughput.ROUNDS, rest=not only))
     RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False))
     report.show(results, console)
@@ -64,12 +64,23 @@ async def _all(runs: list[plan.Run], rounds: int, rest: bool) -> dict[str, Any]:
             servers = measure.Servers(folder, temporal, partner, int(partner.said.split()[1]), postgres, uri)
             return {
                 "steps": await _tell("three-step cases", throughput.measure(servers, rounds)) if rest else [],
-                "runs": [await _run(run, servers, place, len(runs)) for place, run in enumerate(runs)],
+                "runs": await _runs(runs, servers),
                 "database": await _tell("appends to the ledger", database.measure(servers)) if rest else [],
                 "machine": _machine(time.monotonic() - began),
             }
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _runs(runs: list[plan.Run], servers: measure.Servers) -> list[dict[str, object]]:
+    """One after the other; one that fails is told and left out."""
+    found = []
+    for place, run in enumerate(runs):
+        try:
+            found.append(await _run(run, servers, place, len(runs)))
+        except Exception as error:  # noqa: BLE001 - ten minutes of figures are not thrown away for one
+            console.print(f"[red]{run.name} could not be measured[/red]: {type(error).__name__}: {error}")
+    return found
 
 
 async def _run(run: plan.Run, servers: measure.Servers, place: int, count: int) -> dict[str, object]:

@@ -66,10 +66,10 @@ class Contender(ABC):
     async def kept(self) -> Kept:
         """What the engine holds of it now."""
 
-    async def forget(self) -> None:
+    async def forget(self) -> None:  # noqa: B027 - most have nothing to end
         """End what a warm-up left running."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - the bare minimum has none
         """Let go of the database."""
 
 

@@ -65,7 +65,8 @@ class Ours(Contender):
         taken = await self._desk.take(
             [Answer(item=item, enterprise=code, outcome=Outcome.UNBOUND) for item, code in items]
         )
-        assert all(getattr(one, "changed", False) for one in taken), taken
+        if not all(getattr(one, "changed", False) for one in taken):
+            raise TooLate(f"{self.run.name}: {taken}")
 
     async def overdue(self, apps: int) -> None:
         """See Contender."""

@@ -41,7 +41,11 @@ RUN_COLUMNS = (
 
 
 def sheets(results: Mapping[str, Any]) -> list[Sheet]:
-    """Every table, targets first."""
+    """Every table that has rows, targets first."""
+    return [sheet for sheet in _all(results) if sheet.rows]
+
+
+def _all(results: Mapping[str, Any]) -> list[Sheet]:
     return [
         Sheet(
             "Targets",

@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-MOBILE = re.compile(r"^1[3-9][0-9]{9}$")
+MOBILE = re.compile(r"^1[3-9][0-9]{9}\Z")
 """A mainland mobile number without its country code (MIIT numbering plan: 11 digits from 13 to 19)."""
 
-ID_TAIL = re.compile(r"^(0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9X]$")
+ID_TAIL = re.compile(r"^(0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9X]\Z")
 """Day, three-digit sequence, check character (domain.md, 'last six of an ID')."""
 
-_LOOKS_LIKE_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:\+?86)?(1[3-9][0-9])[0-9]{4}([0-9]{4})(?![0-9A-Za-z])")
+_LOOKS_LIKE_NUMBER = re.compile(
+    r"(?<![0-9A-Za-z])(?:(?:\+|00)?86[\s-]?)?(1[3-9][0-9])[\s-]?[0-9]{4}[\s-]?([0-9]{4})(?![0-9A-Za-z])"
+)
 
 
 @dataclass(frozen=True)

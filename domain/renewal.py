@@ -92,6 +92,7 @@ class State(Model):
     parts: tuple[CaseId, ...] = ()
     outcomes: Mapping[AppCode, ItemState] = {}
     summaries: int = 0
+    """How many times there was something to tell; each has its number, whoever could be told of it."""
     withdrawal_asked_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = None
 
@@ -386,16 +387,13 @@ def _(event: Started, state: State) -> dict[str, object]:
 
 @_change.register
 def _(event: Reported, state: State) -> dict[str, object]:
-    return {"outcomes": event.outcomes}
+    return {"outcomes": event.outcomes, "summaries": state.summaries + 1}
 
 
 @_change.register
 def _(event: SummarySent, state: State) -> dict[str, object]:
     running = state.status is RenewalStatus.RUNNING
-    return {
-        "summaries": max(state.summaries, event.summary),
-        "status": RenewalStatus.SUMMARY_SENT if running else state.status,
-    }
+    return {"status": RenewalStatus.SUMMARY_SENT} if running else {}
 
 
 @_change.register
@@ -416,13 +414,19 @@ def _(event: WithdrawalAsked, state: State) -> dict[str, object]:
 
 @_change.register
 def _(event: Withdrawn, state: State) -> dict[str, object]:
-    return {"status": RenewalStatus.WITHDRAWN, "ended_at": event.at, "ask_again_at": None}
+    return {
+        "status": RenewalStatus.WITHDRAWN,
+        "summaries": max(state.summaries, 1),
+        "ended_at": event.at,
+        "ask_again_at": None,
+    }
 
 
 @_change.register
 def _(event: Refused, state: State) -> dict[str, object]:
     return {
         "status": RenewalStatus.REFUSED,
+        "summaries": 1,
         "reason": event.reason.value,
         "ended_at": event.at,
         "ask_again_at": None,

@@ -16,6 +16,7 @@ from domain.case import Model
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 SATURDAY = 5
+LONGEST = timedelta(days=3660)
 
 
 class DayKind(StrEnum):
@@ -64,12 +65,17 @@ class Deadline(Model):
 
 
 def add_days(start: datetime, length: timedelta, days: DayKind, calendar: Calendar) -> datetime:
-    """`start` plus `length`, at the same time of day in Shanghai; the day of `start` itself never counts."""
+    """`start` plus `length`, at the same time of day in Shanghai; the day of `start` itself never counts.
+
+    Part of a working day counts as one. Raises ValueError for a length no clock should have.
+    """
+    if length > LONGEST:
+        raise ValueError(f"no clock runs longer than {LONGEST.days} days")
     if days is DayKind.CALENDAR:
         return start + length
     local = start.astimezone(SHANGHAI)
-    left = length.days
-    while left:
+    left = -(-length // timedelta(days=1))
+    while left > 0:
         local += timedelta(days=1)
         left -= calendar.is_working_day(local.date())
     return local.astimezone(start.tzinfo)

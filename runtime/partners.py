@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 from base64 import b64encode
-from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -19,6 +18,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from domain.case import Model
+from domain.registry import Registry
 from store.keys import KeyRing
 
 
@@ -107,16 +107,38 @@ def issue(code: str, kind: PartnerKind, keys: KeyRing) -> tuple[Partner, Issued]
     return partner, Issued(token=token, secret=secret, token_key=token_key)
 
 
-def issue_all(
-    carriers: Iterable[str], enterprises: Iterable[str], keys: KeyRing, book: Path, handed_out: Path
-) -> None:
-    """Credentials for a whole sandbox: the book for us, the clear ones for the world outside."""
-    partners: list[Partner] = []
-    clear: dict[str, dict[str, dict[str, str]]] = {"carriers": {}, "enterprises": {}}
-    for kind, codes in ((PartnerKind.CARRIER, carriers), (PartnerKind.ENTERPRISE, enterprises)):
-        for code in codes:
+def add_partner(code: str, registry: Registry, keys: KeyRing, book: Path) -> Issued:
+    """Issue credentials to a partner of the registry and write them into the book, in place of older ones.
+
+    Raises PartnersError for a code nobody has.
+    """
+    kinds = _kinds(registry)
+    if code not in kinds:
+        raise PartnersError(f"the registry has no carrier or enterprise {code}: add it there first")
+    partner, issued = issue(code, kinds[code], keys)
+    others = [other for other in _known(book) if other.code != code]
+    Partners(partners=(*others, partner)).save(book)
+    return issued
+
+
+def issue_missing(registry: Registry, keys: KeyRing, book: Path, handed_out: Path) -> None:
+    """Credentials for everybody in a sandbox who has none: digests into the book, clear ones for the world outside."""
+    partners = _known(book)
+    clear = json.loads(handed_out.read_text()) if handed_out.exists() else {"carriers": {}, "enterprises": {}}
+    have = {partner.code for partner in partners}
+    for code, kind in _kinds(registry).items():
+        if code not in have:
             partner, issued = issue(code, kind, keys)
             partners.append(partner)
             clear[f"{kind.value}s"][code] = issued.model_dump()
     Partners(partners=tuple(partners)).save(book)
     private(handed_out, json.dumps(clear))
+
+
+def _kinds(registry: Registry) -> dict[str, PartnerKind]:
+    carriers = {carrier.code: PartnerKind.CARRIER for carrier in registry.carriers}
+    return carriers | {enterprise.code: PartnerKind.ENTERPRISE for enterprise in registry.enterprises}
+
+
+def _known(book: Path) -> list[Partner]:
+    return list(Partners.load(book).partners) if book.exists() else []

@@ -21,8 +21,7 @@ from pathlib import Path
 
 import httpx
 
-from domain import registry as registries
-from runtime.partners import issue_all, private
+from runtime.partners import issue_missing, private
 from runtime.settings import HOUSE, Settings
 from store import schema
 from store.keys import KeyRing
@@ -117,7 +116,7 @@ class Stack:
         """The settings every part gets."""
         return {
             "JIEBANG_FOLDER": str(self.folder),
-            "JIEBANG_REGISTRY": str(SANDBOX_REGISTRY),
+            "JIEBANG_REGISTRY": os.environ.get("JIEBANG_REGISTRY", str(SANDBOX_REGISTRY)),
             "JIEBANG_SANDBOX_URL": self.world,
             "JIEBANG_PUBLIC_URL": self.api,
             "JIEBANG_SMPP_PORT": str(self.ports.smpp),
@@ -157,10 +156,7 @@ class Stack:
         config = self.settings
         if not config.keys.exists():
             KeyRing.new().save(config.keys)
-        registry = registries.load(config.registry.read_text(), {"SANDBOX_URL": self.world})
-        if not config.partners.exists():
-            codes = ([c.code for c in registry.carriers], [e.code for e in registry.enterprises])
-            issue_all(*codes, config.key_ring, config.partners, self.credentials)
+        issue_missing(config.registry_data, config.key_ring, config.partners, self.credentials)
         schema.upgrade(config.database_url)
         private(self.folder / "up.json", json.dumps(self._addresses()))
 
@@ -209,6 +205,7 @@ class Stack:
             "gateway_url": self.api,
             "credentials": str(self.credentials),
             "folder": str(self.folder),
+            "registry": self.environment["JIEBANG_REGISTRY"],
         }
         file = self.folder / "world.json"
         file.write_text(json.dumps(settings))

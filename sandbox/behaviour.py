@@ -166,8 +166,9 @@ REAL: Mapping[str, str] = {
 
 
 def behaviour_of(enterprise: str, overrides: Mapping[str, Behaviour] = {}) -> Behaviour:
-    """An enterprise's behaviour; KeyError if its code names no kind."""
-    return overrides.get(enterprise) or BEHAVIOURS[REAL.get(enterprise) or enterprise.rpartition("-")[0]]
+    """An enterprise's behaviour; one whose code names no kind is steady."""
+    kind = REAL.get(enterprise) or enterprise.rpartition("-")[0]
+    return overrides.get(enterprise) or BEHAVIOURS.get(kind) or BEHAVIOURS["steady"]
 
 
 def expected_state(

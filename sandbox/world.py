@@ -55,6 +55,7 @@ class Settings(BaseModel):
     gateway_url: str
     credentials: Path
     folder: Path
+    registry: Path = REGISTRY
 
 
 class SmsOrder(BaseModel):
@@ -116,7 +117,7 @@ class World:
         """The world of the demo, from its settings."""
         settings.folder.mkdir(parents=True, exist_ok=True)
         return cls(
-            REGISTRY.read_text(),
+            settings.registry.read_text(),
             Accounts.model_validate_json(settings.credentials.read_bytes()),
             settings.gateway_url,
             http_port=settings.http_port,

@@ -64,7 +64,7 @@ class RenewalWorkflow:
         if self._state.status not in ENDED:
             await self._ask_enterprises()
             await self._follow()
-        if self._state.status in (RenewalStatus.REFUSED, RenewalStatus.WITHDRAWN) and not self._state.summaries:
+        else:
             await self._tell()
         await self._decide(renewal.Close())
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -158,7 +158,7 @@ class RenewalWorkflow:
 
     async def _tell(self) -> None:
         """Holder and carrier, side by side: neither waits for the other."""
-        tell = Tell(case=self._state.case, summary=self._state.summaries + 1, state=self._state)
+        tell = Tell(case=self._state.case, summary=self._state.summaries, state=self._state)
         await asyncio.gather(
             self._told("holder", tell, workflow.execute_activity(contracts.tell_holder, tell, **OUTSIDE)),
             self._told("carrier", tell, workflow.execute_activity(contracts.tell_carrier, tell, **OUTSIDE)),

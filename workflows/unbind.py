@@ -120,8 +120,8 @@ class UnbindWorkflow:
     async def take(self, batch: Batch) -> BatchTaken:
         """Acknowledgements, answers, amendments and extensions; each is decided on its own."""
         await workflow.wait_condition(lambda: self._state is not None)
-        clocks = {c.item: await self._clock(c) for c in batch.commands if isinstance(c, unbind.Extend)}
-        taken = tuple(self._take(command, clocks.get(command.item)) for command in batch.commands)
+        clocks = [await self._clock(c) if isinstance(c, unbind.Extend) else None for c in batch.commands]
+        taken = tuple(self._take(command, clock) for command, clock in zip(batch.commands, clocks, strict=True))
         await self._record()
         return BatchTaken(taken=taken)
 
@@ -161,7 +161,7 @@ class UnbindWorkflow:
 
     async def _clock(self, command: unbind.Extend) -> Deadline | None:
         item = self.state.items.get(command.item)
-        if item is None or item.enterprise != command.enterprise:
+        if item is None or unbind.may_extend(self.state, item, command, workflow.now()):
             return None
         return await workflow.execute_local_activity(
             contracts.extended_clock,

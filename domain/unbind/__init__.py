@@ -1,0 +1,111 @@
+"""Unbind requests (解绑): what may happen to the work items of one case, and when something is due.
+
+A *work item* (工单) is one app of one enterprise; an enterprise's items travel together.
+queued → delivered → acknowledged → answered (unbound / cancelled / not found / kept / exempt / rejected)
+or overdue or withdrawn. A late answer ends an overdue item; a corrected one *amends* and raises the version.
+Nothing here reads a clock: times come with events and commands.
+
+`words` has the states, events and commands, `rules` decides, `fold` evolves, `agenda` says what is due.
+"""
+
+from domain.unbind.agenda import (
+    Agenda,
+    agenda,
+    backoff,
+    closes_at,
+    next_notice,
+    settled,
+    tally,
+)
+from domain.unbind.fold import (
+    TOLD_AT,
+    evolve,
+    evolve_header,
+    evolve_item,
+    open_items,
+    touched,
+)
+from domain.unbind.rules import (
+    REMOVES,
+    decide,
+    may_extend,
+    refuse_unknown,
+)
+from domain.unbind.words import (
+    OPEN,
+    REASONS,
+    WAITING,
+    Acknowledge,
+    Acknowledged,
+    Answer,
+    Answered,
+    Closed,
+    Decision,
+    Extend,
+    Extended,
+    Header,
+    Item,
+    ItemCommand,
+    ItemState,
+    NewItem,
+    Notice,
+    Noticed,
+    NoticeFailed,
+    Opened,
+    Outcome,
+    Reason,
+    State,
+    UnbindEvent,
+    UnbindStatus,
+    WentOverdue,
+    Withdraw,
+    Withdrawn,
+)
+
+__all__ = [
+    "OPEN",
+    "REASONS",
+    "REMOVES",
+    "TOLD_AT",
+    "WAITING",
+    "Acknowledge",
+    "Acknowledged",
+    "Agenda",
+    "Answer",
+    "Answered",
+    "Closed",
+    "Decision",
+    "Extend",
+    "Extended",
+    "Header",
+    "Item",
+    "ItemCommand",
+    "ItemState",
+    "NewItem",
+    "Notice",
+    "NoticeFailed",
+    "Noticed",
+    "Opened",
+    "Outcome",
+    "Reason",
+    "State",
+    "UnbindEvent",
+    "UnbindStatus",
+    "WentOverdue",
+    "Withdraw",
+    "Withdrawn",
+    "agenda",
+    "backoff",
+    "closes_at",
+    "decide",
+    "evolve",
+    "evolve_header",
+    "evolve_item",
+    "may_extend",
+    "next_notice",
+    "open_items",
+    "refuse_unknown",
+    "settled",
+    "tally",
+    "touched",
+]

@@ -1,0 +1,228 @@
+"""What may happen: each command to an unbind request gives events, nothing, or a refusal with its remedy."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from domain.case import (
+    Actor,
+)
+from domain.refusal import Refusal, RefusalCode
+from domain.sla import Deadline
+from domain.unbind.words import (
+    REASONS,
+    Acknowledge,
+    Acknowledged,
+    Answer,
+    Answered,
+    Decision,
+    Extend,
+    Extended,
+    Item,
+    ItemCommand,
+    ItemState,
+    Outcome,
+    Reason,
+    State,
+    UnbindStatus,
+    Withdraw,
+    Withdrawn,
+)
+
+
+def decide(state: State, command: ItemCommand | Withdraw, at: datetime, clock: Deadline | None = None) -> Decision:
+    """Events that follow from a command at time `at`, none if it changes nothing, or why it is refused.
+
+    `clock` is the extended deadline an `Extend` would give, computed by the caller with its calendar.
+    """
+    if isinstance(command, Withdraw):
+        return _withdraw(state, at)
+    item = state.items.get(command.item)
+    if item is None or item.enterprise != command.enterprise:
+        return refuse_unknown(command.item)
+    actor = Actor(kind="enterprise", code=command.enterprise)
+    match command:
+        case Acknowledge():
+            return _acknowledge(state, item, actor, at)
+        case Answer():
+            return _answer(state, item, command, actor, at)
+        case Extend():
+            return _extend(state, item, command, actor, at, clock)
+
+
+def refuse_unknown(item: str) -> Refusal:
+    """The same words whether the item does not exist or is another enterprise's."""
+    return Refusal(
+        code=RefusalCode.UNKNOWN_WORK_ITEM,
+        field="item",
+        sentence=f"There is no work item {item[:40]} of yours.",
+        remedy="List your open work items with GET /v1/work-items.",
+    )
+
+
+def _closed() -> Refusal:
+    return Refusal(
+        code=RefusalCode.CASE_CLOSED,
+        field="item",
+        sentence="The case is closed and takes no more answers.",
+        remedy="Call the case desk if the recorded outcome is wrong.",
+    )
+
+
+def _withdrawn() -> Refusal:
+    return Refusal(
+        code=RefusalCode.WITHDRAWN,
+        field="item",
+        sentence="The holder has withdrawn this work item.",
+        remedy="Nothing needs to be done; if the account is unbound already, call the case desk.",
+    )
+
+
+def _acknowledge(state: State, item: Item, actor: Actor, at: datetime) -> Decision:
+    if item.state is ItemState.WITHDRAWN:
+        return _withdrawn()
+    if item.acknowledged_at is not None or item.outcome is not None:
+        return ()
+    if state.header.status is UnbindStatus.CLOSED:
+        return _closed()
+    return (Acknowledged(at=at, actor=actor, item=item.id),)
+
+
+def _answer(state: State, item: Item, command: Answer, actor: Actor, at: datetime) -> Decision:
+    if item.outcome is command.outcome and item.reason is _reason(command):
+        return ()
+    for refusal in (
+        _withdrawn() if item.state is ItemState.WITHDRAWN else None,
+        _closed() if state.header.status is UnbindStatus.CLOSED else None,
+        _reason_fits(command),
+        _version_fits(item, command),
+        _boundary_fits(item, command),
+    ):
+        if refusal:
+            return refusal
+    return (
+        Answered(
+            at=at,
+            actor=actor,
+            item=item.id,
+            outcome=command.outcome,
+            reason=_reason(command),
+            version=item.version + 1,
+            late=at > item.due_at,
+        ),
+    )
+
+
+def _reason(command: Answer) -> Reason | None:
+    """The reason given, or the only one the outcome can have."""
+    allowed = REASONS[command.outcome]
+    return command.reason or (next(iter(allowed)) if len(allowed) == 1 else None)
+
+
+def _reason_fits(command: Answer) -> Refusal | None:
+    allowed = REASONS[command.outcome]
+    words = ", ".join(sorted(allowed)) or "none"
+    reason = _reason(command)
+    if reason is None and allowed:
+        return Refusal(
+            code=RefusalCode.REASON_REQUIRED,
+            field="reason",
+            sentence=f"The outcome {command.outcome.value} needs a reason.",
+            remedy=f"Give one of: {words}.",
+        )
+    if reason is not None and reason not in allowed:
+        return Refusal(
+            code=RefusalCode.REASON_DOES_NOT_FIT,
+            field="reason",
+            sentence=f"The reason {reason.value} does not fit the outcome {command.outcome.value}.",
+            remedy=f"Reasons for {command.outcome.value}: {words}.",
+        )
+    return None
+
+
+def _version_fits(item: Item, command: Answer) -> Refusal | None:
+    if item.outcome is None or command.amends == item.version:
+        return None
+    current = f"version {item.version} ({item.outcome.value})"
+    if command.amends is None:
+        return Refusal(
+            code=RefusalCode.ALREADY_ANSWERED,
+            field="amends",
+            sentence=f"This work item is answered: {current}.",
+            remedy=f"To correct it, send the new answer with amends={item.version}.",
+        )
+    return Refusal(
+        code=RefusalCode.WRONG_VERSION,
+        field="amends",
+        sentence=f"You amend version {command.amends}; the current one is {current}.",
+        remedy=f"Look at the current answer, then send amends={item.version}.",
+    )
+
+
+REMOVES = frozenset({Outcome.UNBOUND, Outcome.CANCELLED})
+
+
+def _boundary_fits(item: Item, command: Answer) -> Refusal | None:
+    """Renewal scope: only bindings older than the current holder's activation are touched (S4)."""
+    if command.bound_at is None:
+        return None
+    older = command.bound_at < item.boundary
+    if command.outcome is Outcome.KEPT and older:
+        return Refusal(
+            code=RefusalCode.OLDER_THAN_BOUNDARY,
+            field="bound_at",
+            sentence="This binding is older than the number's activation, so it is the former holder's.",
+            remedy="Unbind it, or answer exempt or rejected with a reason.",
+        )
+    if command.outcome in REMOVES and not older:
+        return Refusal(
+            code=RefusalCode.NEWER_THAN_BOUNDARY,
+            field="bound_at",
+            sentence="This binding is not older than the number's activation, so it is the current holder's own.",
+            remedy="Leave it in place and answer kept.",
+        )
+    return None
+
+
+def _extend(
+    state: State, item: Item, command: Extend, actor: Actor, at: datetime, clock: Deadline | None
+) -> Decision:
+    if item.extension_reason == command.reason:
+        return ()
+    if refusal := may_extend(state, item, command, at):
+        return refusal
+    if clock is None:
+        raise ValueError("an extension is decided with its new clock")
+    return (Extended(at=at, actor=actor, item=item.id, clock=clock, reason=command.reason),)
+
+
+def may_extend(state: State, item: Item, command: Extend, at: datetime) -> Refusal | None:
+    """Why an item's deadline cannot move, to be asked before its new clock is computed; None if it can."""
+    if item.state is ItemState.WITHDRAWN:
+        return _withdrawn()
+    if state.header.status is UnbindStatus.CLOSED:
+        return _closed()
+    for bad, sentence, remedy in (
+        (item.outcome is not None, "The work item is answered.", "Nothing more is due."),
+        (item.extension_reason != "", "The work item was extended once.", "Answer it, or call the case desk."),
+        (at >= item.due_at, "The work item is overdue.", "Answer it as soon as you can."),
+        (
+            not timedelta(0) < command.by <= item.extend_at_most,
+            "The extension is longer than your profile allows.",
+            f"Ask for at most {item.extend_at_most}.",
+        ),
+    ):
+        if bad:
+            return Refusal(code=RefusalCode.EXTENSION_NOT_ALLOWED, field="by", sentence=sentence, remedy=remedy)
+    return None
+
+
+def _withdraw(state: State, at: datetime) -> Decision:
+    free = tuple(i.id for i in state.items.values() if i.state in (ItemState.QUEUED, ItemState.DELIVERED))
+    if not free:
+        return Refusal(
+            code=RefusalCode.TOO_LATE_TO_WITHDRAW,
+            sentence="Every enterprise has acknowledged or answered already.",
+            remedy="Follow the answers; ask the case desk about one you disagree with.",
+        )
+    return (Withdrawn(at=at, actor=Actor(kind="holder"), items=free),)
