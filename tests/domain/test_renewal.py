@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -332,8 +333,15 @@ def test_the_number_of_a_summary_is_used_once(first: list[Event]) -> None:
     """It names the ledger's step and the carrier's message: used again, the supplement is taken for a repetition."""
     case = running()
     case.do(Report(outcomes=DONE))
+    assert case.state.summaries == 1
     case.fold(*first)
-    assert case.state.summaries + 1 == 2  # what `workflows/renewal.py` numbers the next one
+    case.do(Report(outcomes=LATER))
+    assert case.state.summaries == 2
+
+
+@pytest.mark.parametrize("end", [refused, withdrawn])
+def test_an_end_before_the_start_is_told_once(end: Callable[[], Renewal]) -> None:
+    assert end().state.summaries == 1
 
 
 @pytest.mark.parametrize(
@@ -444,7 +452,7 @@ def test_any_sequence(sequence: list[tuple[timedelta, Command | str]]) -> None:
         if isinstance(step, str):
             if before.status is RenewalStatus.SUBMITTED or not before.outcomes:
                 continue
-            number = before.summaries + 1
+            number = before.summaries
             told = renewal.SummarySent(at=now, summary=number)
             untold = renewal.NotTold(at=now, who="holder", summary=number, code="down")
             decision: renewal.Decision = (told if step == "tell" else untold,)

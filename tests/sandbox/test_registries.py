@@ -88,6 +88,5 @@ def test_the_state_a_work_item_ends_in_can_be_told_beforehand(kind: str) -> None
         assert states[ItemState.UNBOUND] == pytest.approx(1400, rel=0.1)
 
 
-def test_an_unknown_kind_is_an_error() -> None:
-    with pytest.raises(KeyError):
-        behaviour_of("nobody-01")
+def test_an_enterprise_of_no_known_kind_is_steady() -> None:
+    assert behaviour_of("example-reader") is BEHAVIOURS["steady"]
