@@ -117,4 +117,4 @@ def _check(response: httpx.Response, answer: bytes) -> None:
 def _retry_after(response: httpx.Response) -> float | None:
     """Retry-After in seconds; a date or nonsense counts as not given."""
     value = response.headers.get("retry-after", "")
-    return min(float(value), LONGEST_WAIT) if value.isdigit() else None
+    return min(float(value), LONGEST_WAIT) if value.isascii() and value.isdigit() else None

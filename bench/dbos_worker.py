@@ -140,7 +140,7 @@ async def run(folder: Path, url: str) -> None:
         await renewal(RenewalOrder.model_validate_json(line))
         print("done", flush=True)
     database.close()
-    os._exit(0)
+    os._exit(0)  # its threads would hold the process
 
 
 if __name__ == "__main__":

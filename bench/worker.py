@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -103,8 +104,6 @@ async def run(who: str, folder: Path) -> None:
 
 def engine_address() -> str:
     """Where the server is, for a client without our converter."""
-    import os
-
     return os.environ["TEMPORAL_ADDRESS"]
 
 

@@ -15,7 +15,7 @@ ID_TAIL = re.compile(r"^(0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9X]\Z")
 """Day, three-digit sequence, check character (domain.md, 'last six of an ID')."""
 
 _LOOKS_LIKE_NUMBER = re.compile(
-    r"(?<![0-9A-Za-z])(?:(?:\+|00)?86[\s-]?)?(1[3-9][0-9])[\s-]?[0-9]{4}[\s-]?([0-9]{4})(?![0-9A-Za-z])"
+    r"(?:(?<![0-9A-Za-z])|(?<=%2B))(?:(?:\+|00)?86[\s-]?)?(1[3-9][0-9])[\s-]?[0-9]{4}[\s-]?([0-9]{4})(?![0-9A-Za-z])"
 )
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from domain.case import Actor, AppCode, CarrierCode, CaseId, Event, Model
+from domain.privacy import mask_text
 from domain.refusal import Refusal, RefusalCode
 from domain.registry import RenewalPolicy
 from domain.unbind import ItemState
@@ -88,6 +89,7 @@ class State(Model):
     status: RenewalStatus = RenewalStatus.SUBMITTED
     reason: str = ""
     asked: int = 0
+    eligible: bool = False
     ask_again_at: AwareDatetime | None = None
     parts: tuple[CaseId, ...] = ()
     outcomes: Mapping[AppCode, ItemState] = {}
@@ -287,7 +289,8 @@ def submit(command: Submit, at: datetime, policy: RenewalPolicy) -> Decision:
         if wrong:
             return Refusal(code=code, field=field, sentence=sentence, remedy=remedy)
     carrier = Actor(kind="carrier", code=command.carrier)
-    return (Submitted(at=at, actor=carrier, **dict(command)),)
+    proof = command.identity.model_copy(update={"checked_by": mask_text(command.identity.checked_by)})
+    return (Submitted(at=at, actor=carrier, **{**dict(command), "identity": proof}),)
 
 
 def decide(state: State, command: Command, at: datetime, policy: RenewalPolicy) -> Decision:
@@ -298,7 +301,7 @@ def decide(state: State, command: Command, at: datetime, policy: RenewalPolicy) 
         case Hear():
             return _hear(state, command, at, policy)
         case Start():
-            if state.status not in BEFORE_START or state.withdrawal_asked_at:
+            if state.status not in BEFORE_START or not state.eligible:
                 return ()
             return (Started(at=at, parts=command.parts),)
         case Report():
@@ -375,6 +378,7 @@ def _(event: EligibilityAnswered, state: State) -> dict[str, object]:
     waits = event.verdict is Verdict.UNKNOWN
     return {
         "asked": state.asked + 1,
+        "eligible": event.verdict is Verdict.YES,
         "ask_again_at": event.ask_again_at,
         "status": RenewalStatus.WAITING_FOR_DATA if waits else state.status,
     }

@@ -82,7 +82,9 @@ def _check_row(keys: KeyRing, row: Row[Any], position: int, head: tuple[int, str
 
 def _check_heads(connection: Connection, heads: dict[str, tuple[int, str]]) -> None:
     for row in connection.execute(select(cases)):
-        seq, last = heads.get(row.case_id, (0, ""))
+        if row.case_id not in heads:
+            raise Difference(f"case {row.case_id} has a row but no event in the ledger: restore it from your backup")
+        seq, last = heads[row.case_id]
         if row.seq > seq:
             raise Difference(
                 f"case {row.case_id} has {row.seq} events, the ledger {seq}: restore the ledger from your backup"

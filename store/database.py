@@ -30,24 +30,27 @@ BUSY_SECONDS = 10.0
 
 
 def create(url: str, *, writes: bool) -> Engine:
-    """An engine for the writer or the readers. SQLite writers begin IMMEDIATE: a deferred one loses updates."""
+    """An engine for the writer or the readers.
+
+    SQLite writers begin IMMEDIATE: a deferred one loses updates. Every read is one snapshot, however many
+    queries it makes, so that `verify` beside a writer sees no half of anything.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-        return create_engine(parsed, pool_pre_ping=True, **({} if writes else {"isolation_level": "AUTOCOMMIT"}))
+        level = "READ COMMITTED" if writes else "REPEATABLE READ"
+        return create_engine(parsed, pool_pre_ping=True, isolation_level=level)
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def _connected(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
-    if writes:
-
-        @event.listens_for(engine, "begin")
-        def _begun(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 
@@ -59,6 +62,8 @@ class Database:
         self._readers = create(url, writes=False)
         self._writers = create(url, writes=True)
         self._jobs: queue.Queue[tuple[Job[Any], Future[Any]] | None] = queue.Queue(MOST_WAITING)
+        self._closing = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._work, name="database-writer", daemon=True)
         self._thread.start()
 
@@ -81,9 +86,12 @@ class Database:
         return await asyncio.wrap_future(self.submit(job))
 
     def submit(self, job: Job[T]) -> Future[T]:
-        """Queue a job for the writer; the future is done after the commit."""
+        """Queue a job for the writer; the future is done after the commit. Raises RuntimeError after `close`."""
         done: Future[T] = Future()
-        self._jobs.put((job, done))
+        with self._closing:
+            if self._closed:
+                raise RuntimeError("the database is closed")
+            self._jobs.put((job, done))
         return done
 
     def write_now(self, job: Job[T]) -> T:
@@ -92,7 +100,11 @@ class Database:
 
     def close(self) -> None:
         """Finish what is queued, then let go of the database."""
-        self._jobs.put(None)
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            self._jobs.put(None)
         self._thread.join()
         self._readers.dispose()
         self._writers.dispose()

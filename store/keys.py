@@ -54,7 +54,7 @@ class KeyRing:
 
     def rotated(self) -> KeyRing:
         """The same ring with a fresh current key; older ones stay to open what they locked."""
-        fresh = f"k{len(self.keys) + 1}"
+        fresh = f"k{max((int(k[1:]) for k in self.keys if k[1:].isdecimal()), default=0) + 1}"
         return KeyRing(fresh, {**self.keys, fresh: secrets.token_bytes(KEY_BYTES)}, self.index)
 
     @classmethod
@@ -69,9 +69,13 @@ class KeyRing:
             )
         except FileNotFoundError as error:
             raise KeyRingError(f"there is no key ring at {path}: set JIEBANG_KEYS or run `starter.py up`") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise KeyRingError(f"the key ring at {path} is damaged: restore it from your backup") from error
-        if ring.current not in ring.keys or any(len(key) != KEY_BYTES for key in (*ring.keys.values(), ring.index)):
+        if (
+            not isinstance(ring.current, str)
+            or ring.current not in ring.keys
+            or any(len(key) != KEY_BYTES for key in (*ring.keys.values(), ring.index))
+        ):
             raise KeyRingError(f"the key ring at {path} is incomplete: restore it from your backup")
         return ring
 

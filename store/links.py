@@ -34,9 +34,10 @@ class Link:
             text = urlsafe_b64decode(word + "=" * (-len(word) % 4)).decode()
             body, _, seal = text.rpartition("/")
             enterprise, case, until = body.split("/")
-            genuine = hmac.compare_digest(seal, keys.seal("link", body.encode(), seal.partition(":")[0]))
+            expected = keys.seal("link", body.encode(), seal.partition(":")[0])
+            genuine = hmac.compare_digest(seal.encode(), expected.encode())
             link = cls(enterprise, case, datetime.fromtimestamp(int(until), UTC))
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise BadLink("This link is damaged. Open it from the mail again, as a whole.") from error
         if not genuine:
             raise BadLink("This link was changed. Open it from the mail again, as a whole.")

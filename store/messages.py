@@ -25,6 +25,8 @@ class MessageState(StrEnum):
     DELIVERED = "delivered"
     UNDELIVERED = "undelivered"
     FAILED = "failed"
+    SUPERSEDED = "superseded"
+    """Of a part: it belongs to an earlier try, whose receipts say nothing about this one."""
 
 
 ON_ITS_WAY = frozenset({MessageState.SUBMITTED, MessageState.DELIVERED})
@@ -42,8 +44,11 @@ def intend(connection: Connection, case: str, step: str, reference: int, at: dat
         row = {"case_id": case, "step": step, "reference": reference, "parts": 0}
         connection.execute(insert(short_messages), {**row, "state": MessageState.INTENDED.value, "submitted_at": at})
     else:
-        _forget_parts(connection, case, step)
-        mark(connection, case, step, MessageState.INTENDED)
+        connection.execute(
+            update(message_parts).where(_part_is(case, step)), {"state": MessageState.SUPERSEDED.value}
+        )
+        again = {"state": MessageState.INTENDED.value, "reference": reference, "parts": 0, "submitted_at": at}
+        connection.execute(update(short_messages).where(_is(case, step)), again)
 
 
 def mark(connection: Connection, case: str, step: str, new: MessageState) -> None:
@@ -64,9 +69,9 @@ def submitted(connection: Connection, case: str, step: str, ids: tuple[str, ...]
 
 def receipt(connection: Connection, message_id: str, reference: int | None, delivered: bool, at: datetime) -> bool:
     """A delivery receipt came; False if no message is known by its id or its reference."""
-    row = connection.execute(
-        select(message_parts.c.case_id, message_parts.c.step).where(message_parts.c.message_id == message_id)
-    ).one_or_none()
+    row = connection.execute(select(message_parts).where(message_parts.c.message_id == message_id)).one_or_none()
+    if row is not None and row.state == MessageState.SUPERSEDED.value:
+        return True
     if row is None and reference is not None:
         row = connection.execute(
             select(short_messages.c.case_id, short_messages.c.step).where(
@@ -110,13 +115,13 @@ def _settle(connection: Connection, case: str, step: str) -> None:
         mark(connection, case, step, MessageState.DELIVERED)
 
 
-def _forget_parts(connection: Connection, case: str, step: str) -> None:
-    connection.execute(message_parts.delete().where(_part_is(case, step)))
-
-
 def _is(case: str, step: str) -> ColumnElement[bool]:
     return and_(short_messages.c.case_id == case, short_messages.c.step == step)
 
 
 def _part_is(case: str, step: str) -> ColumnElement[bool]:
-    return and_(message_parts.c.case_id == case, message_parts.c.step == step)
+    return and_(
+        message_parts.c.case_id == case,
+        message_parts.c.step == step,
+        message_parts.c.state != MessageState.SUPERSEDED.value,
+    )

@@ -1,7 +1,8 @@
 """The vault: the only place where a phone number or an ID tail stands, each case under a key of its own.
 
 Envelope encryption: the person is locked with the case's key (AES-256-GCM), that key with the ring's. A new ring
-key re-wraps the case keys only; deleting a row makes what it held unreadable everywhere.
+key re-wraps the case keys only; a deleted row is overwritten (SQLite: `secure_delete`; its log until the next
+checkpoint, backups until they are replaced).
 """
 
 from __future__ import annotations

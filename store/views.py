@@ -45,7 +45,7 @@ class ListedItem:
 
 
 def open_items(connection: Connection, enterprise: str, after: int, limit: int) -> list[ListedItem]:
-    """An enterprise's open work items that were delivered to it, oldest first, from beyond a cursor."""
+    """An enterprise's open work items, oldest first, from beyond a cursor."""
     rows = connection.execute(
         select(work_items)
         .where(

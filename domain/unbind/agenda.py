@@ -80,7 +80,11 @@ def closes_at(state: State) -> datetime:
     """When the last answer is taken: the late window after the last deadline; at once if all is withdrawn and told."""
     owed = [i.due_at for i in state.items.values() if i.state is not ItemState.WITHDRAWN]
     if not owed:
-        told = [i.withdrawal_told_at or i.due_at for i in state.items.values() if i.delivered_at]
+        told = [
+            i.withdrawal_told_at or i.due_at + state.header.late_window
+            for i in state.items.values()
+            if i.delivered_at
+        ]
         return max([state.header.opened_at, *told])
     return max(owed) + state.header.late_window
 

@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from domain.case import (
     Actor,
 )
+from domain.privacy import mask_text
 from domain.refusal import Refusal, RefusalCode
 from domain.sla import Deadline
 from domain.unbind.words import (
+    OPEN,
     REASONS,
     Acknowledge,
     Acknowledged,
@@ -108,7 +110,7 @@ def _answer(state: State, item: Item, command: Answer, actor: Actor, at: datetim
             outcome=command.outcome,
             reason=_reason(command),
             version=item.version + 1,
-            late=at > item.due_at,
+            late=at >= item.due_at,
         ),
     )
 
@@ -187,13 +189,14 @@ def _boundary_fits(item: Item, command: Answer) -> Refusal | None:
 def _extend(
     state: State, item: Item, command: Extend, actor: Actor, at: datetime, clock: Deadline | None
 ) -> Decision:
-    if item.extension_reason == command.reason:
+    reason = mask_text(command.reason)
+    if item.extension_reason == reason:
         return ()
     if refusal := may_extend(state, item, command, at):
         return refusal
     if clock is None:
         raise ValueError("an extension is decided with its new clock")
-    return (Extended(at=at, actor=actor, item=item.id, clock=clock, reason=command.reason),)
+    return (Extended(at=at, actor=actor, item=item.id, clock=clock, reason=reason),)
 
 
 def may_extend(state: State, item: Item, command: Extend, at: datetime) -> Refusal | None:
@@ -218,7 +221,7 @@ def may_extend(state: State, item: Item, command: Extend, at: datetime) -> Refus
 
 
 def _withdraw(state: State, at: datetime) -> Decision:
-    free = tuple(i.id for i in state.items.values() if i.state in (ItemState.QUEUED, ItemState.DELIVERED))
+    free = tuple(i.id for i in state.items.values() if i.state in OPEN and i.acknowledged_at is None)
     if not free:
         return Refusal(
             code=RefusalCode.TOO_LATE_TO_WITHDRAW,

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import httpx
 import pytest
 
+from runtime.api import ApiError
 from runtime.stack import SANDBOX_REGISTRY, Stack
 
 T = TypeVar("T")
@@ -25,7 +27,7 @@ def until(check: Callable[[], T], limit: float = 60.0, every: float = 0.2) -> T:
         try:
             if value := check():
                 return value
-        except Exception as error:
+        except (httpx.HTTPError, ApiError, OSError, LookupError, ValueError) as error:
             last = error
         time.sleep(every)
     raise AssertionError(f"not within {limit} s; last: {last!r}")

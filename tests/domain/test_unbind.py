@@ -40,7 +40,7 @@ ALLOWED: Mapping[ItemState, frozenset[ItemState]] = {
     ItemState.QUEUED: frozenset({ItemState.DELIVERED, ItemState.ACKNOWLEDGED}) | FREE | OUTCOMES,
     ItemState.DELIVERED: frozenset({ItemState.ACKNOWLEDGED}) | FREE | OUTCOMES,
     ItemState.ACKNOWLEDGED: frozenset({ItemState.OVERDUE}) | OUTCOMES,
-    ItemState.OVERDUE: OUTCOMES,
+    ItemState.OVERDUE: frozenset({ItemState.WITHDRAWN}) | OUTCOMES,
     **dict.fromkeys(OUTCOMES, OUTCOMES),
     ItemState.WITHDRAWN: frozenset(),
 }
@@ -206,8 +206,8 @@ def test_another_reason_is_an_amendment_too() -> None:
     assert request.item().reason is Reason.FUNDS_REMAIN
 
 
-@pytest.mark.parametrize(("offset", "late"), [(-SECOND, False), (timedelta(0), False), (SECOND, True)])
-def test_late_begins_after_the_deadline(offset: timedelta, late: bool) -> None:
+@pytest.mark.parametrize(("offset", "late"), [(-SECOND, False), (timedelta(0), True), (SECOND, True)])
+def test_late_begins_at_the_deadline_as_overdue_does(offset: timedelta, late: bool) -> None:
     request = Request()
     request.answer(Outcome.UNBOUND, at=request.item().due_at + offset)
     answered = request.events[-1]

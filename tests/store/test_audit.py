@@ -122,9 +122,10 @@ def test_a_change_of_any_column_of_any_row_is_found(
 ) -> None:
     changes: list[tuple[str, Callable[[Connection], Any]]] = []
     rows = rows_of(written, table)
-    some = rows if written.dialect == "sqlite" else [rows[0], rows[len(rows) // 2], rows[-1]]
-    for row in some:
-        for value in other_values(column, getattr(row, column.name)):
+    some = {rows[0], rows[len(rows) // 2], rows[-1]}
+    for row in rows if written.dialect == "sqlite" else some:
+        values = list(other_values(column, getattr(row, column.name)))
+        for value in values if row in some else values[:1]:
             name = f"{one(table, row).compile(compile_kwargs={'literal_binds': True})} := {value!r}"
             changes.append(
                 (name, lambda c, r=row, v=value: c.execute(update(table).where(one(table, r)), {column.name: v}))
@@ -136,7 +137,7 @@ def test_a_change_of_any_column_of_any_row_is_found(
 
 @pytest.mark.parametrize("table", AUDITED, ids=lambda t: t.name)
 def test_a_row_taken_away_is_found(written: Database, keys: KeyRing, table: Table) -> None:
-    rows = rows_of(written, table)
+    rows = rows_of(written, table)[:: 1 if written.dialect == "sqlite" else 4]
     said = found(written, keys, *(lambda c, r=row: c.execute(delete(table).where(one(table, r))) for row in rows))
     assert [tuple(row)[:2] for row, text in zip(rows, said, strict=True) if not text] == []
 
@@ -168,6 +169,7 @@ def test_rows_that_changed_places_are_found(written: Database, keys: KeyRing, na
     pairs = [(a, b) for a, b in pairwise(rows) if any(getattr(a, n) != getattr(b, n) for n in names)]
     if "seq" in names:
         pairs = [(a, b) for a, b in pairs if a.case_id == b.case_id]
+    pairs = pairs if written.dialect == "sqlite" else pairs[::4]
     assert pairs
     said = found(written, keys, *(exchange(a, b, *names) for a, b in pairs))
     assert [(a.position, b.position) for (a, b), text in zip(pairs, said, strict=True) if not text] == []
