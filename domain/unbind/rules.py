@@ -222,7 +222,7 @@ def may_extend(state: State, item: Item, command: Extend, at: datetime) -> Refus
 
 def _withdraw(state: State, at: datetime) -> Decision:
     free = tuple(i.id for i in state.items.values() if i.state in OPEN and i.acknowledged_at is None)
-    if not free:
+    if not free or state.header.status is UnbindStatus.CLOSED:
         return Refusal(
             code=RefusalCode.TOO_LATE_TO_WITHDRAW,
             sentence="Every enterprise has acknowledged or answered already.",
