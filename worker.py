@@ -45,7 +45,14 @@ except ImportError:  # not made for every platform
     uvloop = None  # type: ignore[assignment]
 
 WORKFLOWS = (RenewalWorkflow, UnbindWorkflow)
-PASSED_THROUGH = ("domain", "activities.contracts", "workflows.clockwork", "pydantic", "annotated_types")
+PASSED_THROUGH = (
+    "domain",
+    "activities.contracts",
+    "workflows.clockwork",
+    "workflows.memory",
+    "pydantic",
+    "annotated_types",
+)
 CACHED_WORKFLOWS = 2000
 GRACE = timedelta(seconds=10)
 

@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.renewal import ENDED, RenewalStatus
     from domain.unbind import ItemState
     from workflows.clockwork import OUTSIDE, OWN_DATABASE
+    from workflows.memory import Memory
     from workflows.unbind import UnbindOrder, UnbindReport, UnbindWorkflow
 
 
@@ -46,12 +47,7 @@ class RenewalWorkflow:
     @workflow.init
     def __init__(self, order: RenewalOrder) -> None:
         self._order = order
-        self._state = renewal.evolve(None, order.submitted)
-        self._steps = 0
-        self._undone: list[Event] = []
-        self._decided = 0
-        self._recorded = 0
-        self._writing = asyncio.Lock()
+        self._memory = Memory(renewal.evolve, self._write, renewal.evolve(None, order.submitted))
         self._reports: dict[str, dict[str, ItemState]] = {}
         self._children: list[asyncio.Task[UnbindReport]] = []
 
@@ -138,6 +134,10 @@ class RenewalWorkflow:
             await self._pass_withdrawal_on()
         return WithdrawalTaken(status=self._state.status, refusal=refusal)
 
+    @property
+    def _state(self) -> renewal.State:
+        return self._memory.state
+
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────
 
     async def _pass_withdrawal_on(self) -> None:
@@ -163,15 +163,15 @@ class RenewalWorkflow:
             self._told("holder", tell, workflow.execute_activity(contracts.tell_holder, tell, **OUTSIDE)),
             self._told("carrier", tell, workflow.execute_activity(contracts.tell_carrier, tell, **OUTSIDE)),
         )
-        await self._record()
+        await self._memory.write()
 
     async def _told(self, who: Any, tell: Tell, telling: Coroutine[Any, Any, Event]) -> None:
         """What the activity recorded is folded in; after a week of tries the case says nobody was told."""
         try:
-            self._happened(await telling, recorded=True)
+            self._memory.happened(await telling, written=True)
         except ActivityError as error:
             code = getattr(error.cause, "type", None) or "unreachable"
-            self._happened(renewal.NotTold(at=workflow.now(), who=who, summary=tell.summary, code=code))
+            self._memory.happened(renewal.NotTold(at=workflow.now(), who=who, summary=tell.summary, code=code))
 
     # ── memory ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -179,31 +179,13 @@ class RenewalWorkflow:
         decision = renewal.decide(self._state, command, workflow.now(), self._order.policy)
         if isinstance(decision, Refusal):
             return decision
-        for event in decision:
-            self._happened(event)
-        await self._record()
+        self._memory.happened(*decision)
+        await self._memory.write()
         return None
 
-    def _happened(self, event: Event, recorded: bool = False) -> None:
-        self._state = renewal.evolve(self._state, event)
-        if not recorded:
-            self._undone.append(event)
-            self._decided += 1
-
-    async def _record(self) -> None:
-        """When this returns, everything decided so far is in the ledger, in the order it was decided."""
-        mark = self._decided
-        async with self._writing:
-            if self._recorded >= mark:
-                return
-            events, self._undone = tuple(self._undone), []
-            self._steps += 1
-            await workflow.execute_local_activity(
-                contracts.record_renewal,
-                RecordRenewal(case=self._state.case, step=f"decide-{self._steps}", events=events),
-                **OWN_DATABASE,
-            )
-            self._recorded += len(events)
+    async def _write(self, step: str, events: tuple[Event, ...]) -> None:
+        order = RecordRenewal(case=self._state.case, step=step, events=events)
+        await workflow.execute_local_activity(contracts.record_renewal, order, **OWN_DATABASE)
 
 
 async def _result(child: workflow.ChildWorkflowHandle[Any, UnbindReport]) -> UnbindReport:

@@ -6,7 +6,6 @@ items of a request: one bulk activity per round of delivery, one timer for the e
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -23,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.sla import Deadline
     from domain.unbind import ItemState, Notice
     from workflows.clockwork import DELIVERY, OUTSIDE, OWN_DATABASE
+    from workflows.memory import Memory
 
 MOST_COMMANDS = 500
 """Commands in one update: a whole part of a renewal answered at once."""
@@ -39,6 +39,7 @@ class UnbindOrder(Model):
     tell_parent: bool = True
     carried: unbind.State | None = None
     steps: int = 0
+    reported: Mapping[AppCode, ItemState] = {}
 
 
 class Batch(Model):
@@ -77,17 +78,12 @@ class UnbindWorkflow:
     @workflow.init
     def __init__(self, order: UnbindOrder) -> None:
         self._order = order
-        self._state = order.carried
-        self._steps = order.steps
+        self._memory = Memory(unbind.evolve, self._write, order.carried, order.steps)
         self._waiting = 0
         self._open = 0
-        self._undone: list[Event] = []
-        self._decided = 0
-        self._recorded = 0
-        self._writing = asyncio.Lock()
         self._look = False
-        self._reported: dict[str, ItemState] = {}
-        if self._state is not None:
+        self._reported = dict(order.reported)
+        if order.carried is not None:
             self._count()
 
     # ── the story ────────────────────────────────────────────────────────────────────────────────────
@@ -95,8 +91,8 @@ class UnbindWorkflow:
     @workflow.run
     async def run(self, order: UnbindOrder) -> UnbindReport:
         """Open, ask, remind, wait for the last answer, close."""
-        if self._state is None:
-            self._state = unbind.evolve(None, await self._opening())
+        if not self._memory.opened:
+            self._memory.happened(await self._opening(), written=True)
             self._count()
         while not (agenda := unbind.agenda(self.state, workflow.now())).close:
             self._look = False
@@ -110,7 +106,7 @@ class UnbindWorkflow:
                 await self._continue()
             await self._sleep_until(agenda)
         self._happened(unbind.Closed(at=workflow.now()))
-        await self._record()
+        await self._memory.write()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._standing()
 
@@ -119,20 +115,20 @@ class UnbindWorkflow:
     @workflow.update
     async def take(self, batch: Batch) -> BatchTaken:
         """Acknowledgements, answers, amendments and extensions; each is decided on its own."""
-        await workflow.wait_condition(lambda: self._state is not None)
+        await workflow.wait_condition(lambda: self._memory.opened)
         clocks = [await self._clock(c) if isinstance(c, unbind.Extend) else None for c in batch.commands]
         taken = tuple(self._take(command, clock) for command, clock in zip(batch.commands, clocks, strict=True))
-        await self._record()
+        await self._memory.write()
         return BatchTaken(taken=taken)
 
     @workflow.signal
     async def withdraw(self) -> None:
         """From the parent, which has checked and recorded the holder's wish."""
-        await workflow.wait_condition(lambda: self._state is not None)
+        await workflow.wait_condition(lambda: self._memory.opened)
         decision = unbind.decide(self.state, unbind.Withdraw(), workflow.now())
         if not isinstance(decision, Refusal):
             self._happened(*decision)
-            await self._record()
+            await self._memory.write()
         self._look = True
 
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────
@@ -140,9 +136,7 @@ class UnbindWorkflow:
     @property
     def state(self) -> unbind.State:
         """The request; there is one from the opening on."""
-        if self._state is None:
-            raise RuntimeError("the unbind request is not open yet")
-        return self._state
+        return self._memory.state
 
     async def _opening(self) -> unbind.Opened:
         order = self._order
@@ -182,11 +176,11 @@ class UnbindWorkflow:
         if not overdue:
             return
         self._happened(unbind.WentOverdue(at=workflow.now(), items=overdue))
-        await self._record()
+        await self._memory.write()
         try:
             await workflow.execute_activity(
                 contracts.escalate,
-                Escalate(case=self._order.case, step=self._step("escalate"), items=overdue),
+                Escalate(case=self._order.case, step=self._memory.step("escalate"), items=overdue),
                 **OUTSIDE,
             )
         except ActivityError:
@@ -196,13 +190,13 @@ class UnbindWorkflow:
         """One round of delivery: what was told is in the ledger already, what failed is decided here."""
         given: NoticeGiven = await workflow.execute_activity(
             contracts.give_notice,
-            GiveNotice(case=self._order.case, round=self._step(notice.value), notice=notice, items=items),
+            GiveNotice(case=self._order.case, round=self._memory.step(notice.value), notice=notice, items=items),
             **DELIVERY,
         )
         for enterprise in given.told:
             self._happened(
                 unbind.Noticed(at=given.at, notice=notice, enterprise=enterprise, items=items[enterprise]),
-                recorded=True,
+                written=True,
             )
         now = workflow.now()
         for failure in given.failed:
@@ -217,7 +211,7 @@ class UnbindWorkflow:
                     try_after=now + unbind.backoff(first, failure.retry_after),
                 )
             )
-        await self._record()
+        await self._memory.write()
 
     async def _report(self) -> None:
         """Tell the parent when nothing is waited for any more, and again when the last overdue answer came."""
@@ -246,43 +240,28 @@ class UnbindWorkflow:
     async def _continue(self) -> None:
         """A fresh history with the same state, once every caller has its answer."""
         await workflow.wait_condition(workflow.all_handlers_finished)
-        carried = self._order.model_copy(update={"carried": self.state, "steps": self._steps})
+        carried = self._order.model_copy(
+            update={"carried": self.state, "steps": self._memory.steps, "reported": self._reported}
+        )
         workflow.continue_as_new(carried)
 
     # ── memory ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _happened(self, *events: Event, recorded: bool = False) -> None:
-        """Fold events into the state; those not in the ledger yet wait for `_record`."""
+    def _happened(self, *events: Event, written: bool = False) -> None:
+        """Remember events, and keep count of who is waited for."""
         for event in events:
             before = {key: self.state.items[key].state for key in unbind.touched(event)}
-            self._state = unbind.evolve(self._state, event)
+            self._memory.happened(event, written=written)
             for key, old in before.items():
                 new = self.state.items[key].state
                 self._waiting += (new in unbind.WAITING) - (old in unbind.WAITING)
                 self._open += (new in unbind.OPEN) - (old in unbind.OPEN)
-        if not recorded:
-            self._undone.extend(events)
-            self._decided += len(events)
         if not self._waiting and (not self._reported or not self._open):
             self._look = True
 
-    async def _record(self) -> None:
-        """When this returns, everything decided so far is in the ledger, in the order it was decided."""
-        mark = self._decided
-        async with self._writing:
-            if self._recorded >= mark:
-                return
-            events, self._undone = tuple(self._undone), []
-            await workflow.execute_local_activity(
-                contracts.record_unbind,
-                RecordUnbind(case=self._order.case, step=self._step("decide"), events=events),
-                **OWN_DATABASE,
-            )
-            self._recorded += len(events)
-
-    def _step(self, what: str) -> str:
-        self._steps += 1
-        return f"{what}-{self._steps}"
+    async def _write(self, step: str, events: tuple[Event, ...]) -> None:
+        order = RecordUnbind(case=self._order.case, step=step, events=events)
+        await workflow.execute_local_activity(contracts.record_unbind, order, **OWN_DATABASE)
 
     def _count(self) -> None:
         items = self.state.items.values()
