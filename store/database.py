@@ -72,6 +72,11 @@ class Database:
         """`sqlite` or `postgresql`."""
         return self._writers.dialect.name
 
+    @property
+    def waiting(self) -> int:
+        """Jobs queued for the writer."""
+        return self._jobs.qsize()
+
     async def read(self, job: Job[T]) -> T:
         """Run a job that only reads."""
         return await asyncio.to_thread(self.read_now, job)

@@ -18,7 +18,7 @@ from tests.chaos.conftest import CHANGING, until
 
 
 @pytest.mark.timeout(240)
-def test_worker_then_server_killed_half_way(stack: Stack) -> None:
+def test_worker_server_and_gateway_killed_half_way(stack: Stack) -> None:
     with stack:
         api = Api.from_folder(stack.folder, None, None)
         apps = [a["app"] for a in api.apps() if a["enterprise"].rpartition("-")[0] not in CHANGING]
@@ -37,6 +37,8 @@ def test_worker_then_server_killed_half_way(stack: Stack) -> None:
         stack.kill("temporal")
         assert half < len(apps), "the server was killed too late to show anything"
         stack.start("temporal")
+        stack.kill("gateway")
+        stack.start("gateway")
 
         until(lambda: api.show(case)["status"] == "summary_sent", limit=120)
         seen = httpx.get(f"{stack.world}/world/state", trust_env=False).json()

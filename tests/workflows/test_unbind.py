@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from datetime import timedelta
 
+from sqlalchemy import Connection
 from temporalio.testing import WorkflowEnvironment
 
-from activities.ports import Unavailable
+from activities.ports import Refused, Unavailable
 from domain import unbind
 from domain.refusal import RefusalCode
 from domain.renewal import RenewalStatus
@@ -141,6 +144,38 @@ async def test_withdrawal_of_everything_ends_the_renewal(house: House) -> None:
         await house.desk.withdraw(case)
         assert (await house.ended(renewal)).status is RenewalStatus.WITHDRAWN
         assert "撤回" in house.centre.texts[-1] and len(house.centre.texts) == 1
+    house.verify()
+
+
+async def test_refusing_mail_server_is_tried_again(house: House, skipping: WorkflowEnvironment) -> None:
+    house = House(house.client, house.database, house.keys, registry(push=0, pull=0, mail=1))
+    house.mailer.failing = Refused("mail_refused", "550")
+    async with house.working():
+        case = (await house.renew()).id
+        await eventually(lambda: "notice_failed" in house.events(f"{case}-unbind-0"))
+        assert house.item(case, "mail-0").last_failure == "mail_refused"
+        house.mailer.failing = None
+        await skipping.sleep(HOUR)
+        await eventually(lambda: house.states(case) == {"mail-0": "delivered"})
+        assert len(house.mailer.mails) == 1
+    house.verify()
+
+
+async def test_locked_database_delays_and_loses_nothing(house: House) -> None:
+    blocked = threading.Event()
+
+    def hold(_connection: Connection) -> None:
+        blocked.wait(30)
+
+    async with house.working():
+        case = (await house.renew(apps=["push-0-app"])).id
+        await delivered(house, case)
+        held = house.database.submit(hold)
+        answering = asyncio.create_task(house.answer(case, "push-0", "unbound"))
+        await eventually(lambda: house.database.waiting > 0)
+        assert house.states(case) == {"push-0": "delivered"}
+        blocked.set()
+        assert (await answering).state == "unbound" and held.result(5) is None
     house.verify()
 
 
