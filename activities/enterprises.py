@@ -19,7 +19,7 @@ from domain.sla import SHANGHAI
 from store.database import Database
 from store.disclosure import shared, subject
 from store.keys import KeyRing
-from store.ledger import Append, append, has_step
+from store.ledger import Append, append_steps, has_step
 from store.links import Link
 from store.projection import load_items
 from store.vault import Person, get
@@ -69,10 +69,11 @@ class Enterprises:
         items = await self._database.read(lambda c: load_items(c, wanted))
         person = await self._database.read(lambda c: get(c, self._keys, root(order.case)))
         room = asyncio.Semaphore(AT_ONCE)
+        told = ToldTogether(self._database, self._keys)
 
         async def tell(code: str, ids: tuple[str, ...]) -> NotTold | None:
             async with room:
-                return await self._tell(order, code, [items[i] for i in ids], person, at)
+                return await self._tell(order, code, [items[i] for i in ids], person, at, told)
 
         async with outside():
             results = await asyncio.gather(*(tell(code, ids) for code, ids in order.items.items()))
@@ -93,11 +94,16 @@ class Enterprises:
             await self._mailer.send(self._desk_mail, title, body, f"{order.case}.{order.step}")
 
     async def _tell(
-        self, order: GiveNotice, code: str, items: list[unbind.Item], person: Person, at: datetime
+        self,
+        order: GiveNotice,
+        code: str,
+        items: list[unbind.Item],
+        person: Person,
+        at: datetime,
+        told: ToldTogether,
     ) -> NotTold | None:
         """One enterprise: say it, then record it under a step of its own."""
         step = f"{order.round}/{code}"
-        told = unbind.Noticed(at=at, notice=order.notice, enterprise=code, items=tuple(item.id for item in items))
         if activity.info().attempt > 1 and await self._is_recorded(order.case, step):
             return None
         enterprise = self._registry.enterprise(code)
@@ -106,9 +112,8 @@ class Enterprises:
         except PortError as error:
             log.warning("notice_failed", case=order.case, enterprise=code, notice=order.notice, code=error.code)
             return NotTold(enterprise=code, code=error.code, retry_after=getattr(error, "retry_after", None))
-        await self._database.write(
-            lambda c: append(c, self._keys, Append(order.case, CaseKind.UNBIND, step, (told,)))
-        )
+        event = unbind.Noticed(at=at, notice=order.notice, enterprise=code, items=tuple(i.id for i in items))
+        await told.record(Append(order.case, CaseKind.UNBIND, step, (event,)))
         return None
 
     async def _is_recorded(self, case: str, step: str) -> bool:
@@ -137,6 +142,28 @@ class Enterprises:
         self, order: GiveNotice, enterprise: Enterprise, items: list[unbind.Item], person: Person
     ) -> None:
         """A pulling enterprise finds its items in the list; being listed is being told."""
+
+
+class ToldTogether:
+    """Records who was told: what comes while a write is under way shares the next one."""
+
+    def __init__(self, database: Database, keys: KeyRing) -> None:
+        self._database = database
+        self._keys = keys
+        self._waiting: list[Append] = []
+        self._writing = asyncio.Lock()
+
+    async def record(self, order: Append) -> None:
+        """When this returns, the step is in the ledger."""
+        self._waiting.append(order)
+        async with self._writing:
+            if any(order is waiting for waiting in self._waiting):
+                together, self._waiting = self._waiting, []
+                try:
+                    await self._database.write(lambda c: append_steps(c, self._keys, together))
+                except BaseException:
+                    self._waiting = together + self._waiting  # each of the others tries, and fails, for itself
+                    raise
 
 
 def _message_id(order: GiveNotice, items: list[unbind.Item]) -> str:

@@ -56,16 +56,22 @@ class Run:
         """Long enough for every answer to be in time, short enough to see the close."""
         base, each = SECONDS[self.answers]
         within = (base + each * self.apps) * self.slack
-        return Timing(within, 2.0 if self.answers is Answers.NOBODY else 0.0, 1.0)
+        if self.answers is Answers.NOBODY:
+            return Timing(within, REMIND_BEFORE, 2.0 + REMIND_EACH * self.apps)
+        return Timing(within, 0.0, 1.0)
 
 
 SECONDS = {
     Answers.TOGETHER: (6.0, 0.018),
     Answers.EIGHT: (5.0, 0.03),
     Answers.ONE: (6.0, 0.06),
-    Answers.NOBODY: (5.0, 0.010),
+    Answers.NOBODY: (6.0, 0.018),
 }
 """The deadline: a start, and so much per app. A run whose answers came too late is done again with twice the time."""
+
+REMIND_BEFORE = 2.0
+REMIND_EACH = 0.018
+"""Reminding takes as long as delivering, and has to be over before the case closes."""
 
 EVERYBODY = tuple(Who)
 SIZE = 200

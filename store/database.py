@@ -138,8 +138,11 @@ class Database:
                 if self.dialect == "postgresql":
                     # commit order is ledger order, whichever process writes
                     connection.execute(text("SELECT pg_advisory_xact_lock(7310)"))
-                for job, done in live:
-                    outcomes.append((done, *_attempt(connection, job)))
+                if len(live) == 1:
+                    ((job, done),) = live
+                    outcomes.append((done, job(connection), None))
+                else:
+                    outcomes.extend((done, *_attempt(connection, job)) for job, done in live)
         except Exception as error:  # noqa: BLE001 - every caller of the batch gets it
             for _, done in live:
                 done.set_exception(error)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, bindparam, func, insert, select
 
 from domain.case import CaseKind, Event
 from store.keys import KeyRing
@@ -52,46 +52,71 @@ def seal(keys: KeyRing, previous: str, row: dict[str, Any], key_id: str | None =
     return keys.seal("ledger", "\x1f".join(parts).encode(), key_id)
 
 
+# Built once: making a statement anew costs more than running it.
+_STEP = (
+    select(ledger.c.step, ledger.c.data)
+    .where(ledger.c.case_id == bindparam("case"), ledger.c.step.in_(bindparam("steps", expanding=True)))
+    .order_by(ledger.c.seq)
+)
+_HEAD = select(cases).where(cases.c.case_id == bindparam("case"))
+_LAST = select(func.coalesce(func.max(ledger.c.position), 0))
+_INSERT = insert(ledger)
+
+
 def append(connection: Connection, keys: KeyRing, order: Append, *, decided: bool = False) -> tuple[Event, ...]:
     """Write a step and fold it into the read models, in the caller's transaction; return its events.
 
     A step that is there already is read back instead. With `decided` its events must be the same ones
     (a workflow's decision is deterministic), else StepConflict.
     """
-    adapter = PROJECTIONS[order.kind].events
-    earlier = connection.execute(
-        select(ledger.c.data)
-        .where(ledger.c.case_id == order.case, ledger.c.step == order.step)
-        .order_by(ledger.c.seq)
-    ).scalars()
-    if known := [adapter.validate_json(data) for data in earlier]:
-        if decided and list(known) != list(order.events):
-            raise StepConflict(f"{order.case} recorded {order.step} before with other events")
-        return tuple(known)
+    (recorded,) = append_steps(connection, keys, (order,))
+    if decided and recorded != tuple(order.events):
+        raise StepConflict(f"{order.case} recorded {order.step} before with other events")
+    return recorded
 
-    head = connection.execute(select(cases).where(cases.c.case_id == order.case)).one_or_none()
+
+def append_steps(connection: Connection, keys: KeyRing, orders: Sequence[Append]) -> list[tuple[Event, ...]]:
+    """Write several steps of one case at the price of one; each one's events, as they stand in the ledger."""
+    case, kind = orders[0].case, orders[0].kind
+    known = _recorded(connection, kind, case, [order.step for order in orders])
+    fresh = [(order.step, event) for order in orders if order.step not in known for event in order.events]
+    if fresh:
+        _write(connection, keys, kind, case, fresh)
+    return [tuple(known.get(order.step, order.events)) for order in orders]
+
+
+def _recorded(connection: Connection, kind: CaseKind, case: str, steps: list[str]) -> dict[str, list[Event]]:
+    """Those of the steps that are in the ledger."""
+    known: dict[str, list[Event]] = {}
+    for row in connection.execute(_STEP, {"case": case, "steps": steps}):
+        known.setdefault(row.step, []).append(PROJECTIONS[kind].events.validate_json(row.data))
+    return known
+
+
+def _write(
+    connection: Connection, keys: KeyRing, kind: CaseKind, case: str, fresh: Sequence[tuple[str, Event]]
+) -> None:
+    head = connection.execute(_HEAD, {"case": case}).one_or_none()
     seq, previous = (head.seq, head.seal) if head else (0, "")
-    position: int = connection.execute(select(func.coalesce(func.max(ledger.c.position), 0))).scalar_one()
+    position: int = connection.execute(_LAST).scalar_one()
     rows = []
-    for happened in order.events:
+    for step, event in fresh:
         seq, position = seq + 1, position + 1
         row = {
             "position": position,
-            "case_id": order.case,
+            "case_id": case,
             "seq": seq,
-            "kind": order.kind.value,
-            "type": happened.type,
-            "at": happened.at.astimezone(UTC),
-            "actor": str(happened.actor),
-            "step": order.step,
-            "data": happened.model_dump_json(exclude_none=True),
+            "kind": kind.value,
+            "type": event.type,
+            "at": event.at.astimezone(UTC),
+            "actor": str(event.actor),
+            "step": step,
+            "data": event.model_dump_json(exclude_none=True),
         }
         previous = row["seal"] = seal(keys, previous, row)
         rows.append(row)
-    if rows:
-        connection.execute(insert(ledger), rows)
-        project(connection, order.kind, order.case, head, list(zip(rows, order.events, strict=True)))
-    return tuple(order.events)
+    connection.execute(_INSERT, rows)
+    project(connection, kind, case, head, [(row, event) for row, (_, event) in zip(rows, fresh, strict=True)])
 
 
 def read(connection: Connection, case: str) -> list[Row[Any]]:

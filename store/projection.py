@@ -90,10 +90,10 @@ def project(
         "data": state.model_dump_json(exclude_none=True),
     }
     if head:
-        connection.execute(update(cases).where(cases.c.case_id == case), values)
+        connection.execute(_UPDATE_CASE, {"key": case, **values})
     else:
         opened_at = happened[0][0]["at"]
-        connection.execute(insert(cases), {"case_id": case, "kind": kind.value, "opened_at": opened_at, **values})
+        connection.execute(_INSERT_CASE, {"case_id": case, "kind": kind.value, "opened_at": opened_at, **values})
     _save_items(connection, case, items, cursors)
     if isinstance(state, renewal.State):
         if renewal.frees_number(state.status):
@@ -116,7 +116,7 @@ def load_items(connection: Connection, wanted: set[str]) -> dict[str, unbind.Ite
     """Work items by id, those that exist."""
     if not wanted:
         return {}
-    rows = connection.execute(select(work_items.c.item_id, work_items.c.data).where(work_items.c.item_id.in_(wanted)))
+    rows = connection.execute(_ITEMS, {"wanted": sorted(wanted)})
     return {row.item_id: unbind.Item.model_validate_json(row.data) for row in rows}
 
 
@@ -142,11 +142,22 @@ def _save_items(
     ]
     changed = [{"key": key, **item_values(item)} for key, item in items.items() if key not in cursors]
     if fresh:
-        connection.execute(insert(work_items), fresh)
+        connection.execute(_INSERT_ITEM, fresh)
     if changed:
         connection.execute(_UPDATE_ITEM, changed)
 
 
+# Built once: making a statement anew costs more than running it.
+_ITEMS = select(work_items.c.item_id, work_items.c.data).where(
+    work_items.c.item_id.in_(bindparam("wanted", expanding=True))
+)
+_INSERT_CASE = insert(cases)
+_INSERT_ITEM = insert(work_items)
+_UPDATE_CASE = (
+    update(cases)
+    .where(cases.c.case_id == bindparam("key"))
+    .values({name: bindparam(name) for name in ("status", "seq", "seal", "changed_at", "data")})
+)
 _UPDATE_ITEM = (
     update(work_items)
     .where(work_items.c.item_id == bindparam("key"))
