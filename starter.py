@@ -21,18 +21,17 @@ from rich.live import Live
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import DBAPIError
 
-from domain.registry import RegistryError
 from domain.renewal import ENDED, RenewalStatus
 from domain.sla import SHANGHAI
 from runtime import render
 from runtime import settings as configuration
 from runtime.api import Api, ApiError
-from runtime.partners import PartnersError, add_partner
-from runtime.settings import SettingsError
+from runtime.partners import add_partner
+from runtime.settings import CANNOT_RUN
 from runtime.stack import Stack, StackError
 from store import audit, schema, vault
 from store.database import Database
-from store.keys import KeyRing, KeyRingError
+from store.keys import KeyRing
 
 NOT_RIGHT, USAGE, REFUSED, NO_ANSWER = 1, 2, 3, 4
 
@@ -59,25 +58,28 @@ def demo(
 
 
 @app.command()
-def up(folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("var")) -> None:
-    """Run the whole stack until Ctrl-C."""
-    stack = Stack(folder.resolve())
+def up(
+    folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("var"),
+    registry: Annotated[
+        Path | None,
+        typer.Option(envvar="JIEBANG_REGISTRY", help="Enterprises and carriers; left out: the sandbox's."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole stack on loopback until Ctrl-C; of JIEBANG_* and TEMPORAL_* it heeds JIEBANG_REGISTRY only."""
+    stack = Stack(folder.resolve(), environment={"JIEBANG_REGISTRY": str(registry.resolve())} if registry else {})
     with err.status("starting Temporal, the sandbox world, a worker and the gateway …"):
         stack.__enter__()
     try:
-        out.print(f"gateway        {stack.api}   (OpenAPI at /openapi.json)")
-        out.print(f"Temporal       {stack.temporal}   pages at {stack.temporal_ui}")
-        out.print(f"sandbox world  {stack.world}/world/state")
-        out.print(f"worker metrics http://127.0.0.1:{stack.ports.metrics}/metrics")
-        out.print(f"logs           {stack.folder}/logs\n")
-        out.print("Try, in another terminal:")
-        out.print("  .venv/bin/python starter.py renew --number 13800138000 --activated-on 2026-08-01 --wait\n")
-        out.print("Ctrl-C ends everything.")
+        if as_json:
+            _print_json(stack.addresses)
+        else:
+            _introduce(stack)
         while all(stack.alive(part) for part in ("temporal", "world", "worker", "gateway")):
             time.sleep(0.5)
         raise StackError(f"a part of the stack ended: see {stack.folder}/logs")
     except KeyboardInterrupt:
-        out.print("ending …")
+        err.print("ending …")
     finally:
         stack.stop()
 
@@ -133,13 +135,14 @@ def watch(case: Case, as_json: AsJson = False, api: ApiUrl = None, token: Token 
 @app.command()
 def withdraw(case: Case, as_json: AsJson = False, api: ApiUrl = None, token: Token = None) -> None:
     """Withdraw a renewal; what an enterprise has acknowledged goes on."""
-    result = _api(api, token).withdraw(case)
+    gateway = _api(api, token)
+    result = gateway.withdraw(case)
     if as_json:
         _print_json(result)
-    else:
-        out.print(
-            f"{case} is {result['status'].replace('_', ' ')}; acknowledged work items go on, the rest is withdrawn."
-        )
+        return
+    view = gateway.show(case)
+    out.print(f"The withdrawal was taken; {case} is {view['status'].replace('_', ' ')}, its apps are")
+    out.print(render.counts(view))
 
 
 @app.command()
@@ -170,25 +173,50 @@ def rebuild(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def rotate_keys() -> None:
-    """Add a fresh key to the ring and lock every case's key with it. Restart worker and gateway afterwards."""
+def rotate_keys(as_json: AsJson = False) -> None:
+    """Make a fresh key the current one. Then restart all workers and gateways together, then run `rewrap`.
+
+    What runs keeps to the old key, which stays in the ring; it could not read what one with the new key writes.
+    """
     config = configuration.load()
     ring = config.key_ring.rotated()
     ring.save(config.keys)
-    database = Database(config.database_url)
-    changed = database.write_now(lambda c: vault.rewrap(c, ring))
-    database.close()
-    out.print(f"The current key is {ring.current}; {changed} cases were locked with it. Restart worker and gateway.")
+    if as_json:
+        _print_json({"current": ring.current})
+        return
+    out.print(f"The current key of {config.keys} is {ring.current}: back the ring up.", soft_wrap=True)
+    out.print("Restart all workers and gateways together, with this ring; then run `starter.py rewrap`.")
 
 
 @app.command()
-def migrate() -> None:
+def rewrap(as_json: AsJson = False) -> None:
+    """Lock every case's key with the current key; only after all workers and gateways know it (`rotate-keys`)."""
+    config = configuration.load()
+    ring = config.key_ring
+    database = Database(config.database_url)
+    try:
+        changed = database.write_now(lambda c: vault.rewrap(c, ring))
+    finally:
+        database.close()
+    if as_json:
+        _print_json({"current": ring.current, "changed": changed})
+    else:
+        out.print(f"{changed} cases were locked with {ring.current}, the others were already.")
+
+
+@app.command()
+def migrate(as_json: AsJson = False) -> None:
     """Bring the database to the newest shape; make a key ring if there is none."""
     config = configuration.load()
-    if not config.keys.exists():
+    fresh = not config.keys.exists()
+    if fresh:
         KeyRing.new().save(config.keys)
-        out.print(f"A new key ring is at {config.keys}: back it up.")
     schema.upgrade(config.database_url)
+    if as_json:
+        _print_json({"keys": str(config.keys), "new_keys": fresh})
+        return
+    if fresh:
+        out.print(f"A new key ring is at {config.keys}: back it up.", soft_wrap=True)
     out.print("The database has the newest shape.")
 
 
@@ -210,6 +238,17 @@ def issue(
 
 
 # ── helpers ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _introduce(stack: Stack) -> None:
+    out.print(f"gateway        {stack.api}   (OpenAPI at /openapi.json)")
+    out.print(f"Temporal       {stack.temporal}   pages at {stack.temporal_ui}")
+    out.print(f"sandbox world  {stack.world}/world/state")
+    out.print(f"worker metrics {stack.metrics}")
+    out.print(f"logs           {stack.folder}/logs\n")
+    out.print("Try, in another terminal:")
+    out.print("  .venv/bin/python starter.py renew --number 13800138000 --activated-on 2026-08-01 --wait\n")
+    out.print("Ctrl-C ends everything.")
 
 
 def _api(url: str | None, token: str | None) -> Api:
@@ -255,6 +294,7 @@ def _local(moment: str) -> str:
 
 def _print_json(data: Any) -> None:
     sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=1, default=str) + "\n")
+    sys.stdout.flush()  # `up --json` goes on running
 
 
 def main() -> None:
@@ -269,7 +309,7 @@ def main() -> None:
             f"[bold red]database:[/bold red] {type(error.orig).__name__}; check JIEBANG_DATABASE_URL, run `make up` once"
         )
         sys.exit(NO_ANSWER)
-    except (SettingsError, KeyRingError, PartnersError, RegistryError, StackError) as error:
+    except (*CANNOT_RUN, StackError) as error:
         err.print(f"[bold red]cannot run:[/bold red] {error}")
         sys.exit(NO_ANSWER)
 

@@ -25,15 +25,17 @@ from temporalio.worker import Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities import contracts
+from activities.alarm import Alarm
 from activities.carriers import Carriers
 from activities.enterprises import Enterprises
 from activities.holder import Holder
+from activities.ports import ReceiptListener
 from activities.records import Records
 from adapters.smpp import SmppCentre
 from adapters.smtp import SmtpMailer
 from adapters.webhooks import HttpCarrierRegistry, HttpWebhooks, PartnerHttp
 from runtime import engine, logs, settings
-from runtime.settings import Settings
+from runtime.settings import CANNOT_RUN, MailTls, Settings, check_partners
 from store.database import Database
 from workflows.clockwork import TASK_QUEUE
 from workflows.renewal import RenewalWorkflow
@@ -50,11 +52,13 @@ PASSED_THROUGH = (
     "activities.contracts",
     "workflows.clockwork",
     "workflows.memory",
+    "workflows.messages",
     "pydantic",
     "annotated_types",
 )
 CACHED_WORKFLOWS = 2000
 GRACE = timedelta(seconds=10)
+NO_ANSWER = 4
 
 
 class WiringError(TypeError):
@@ -108,35 +112,55 @@ def build(client: Client, methods: Sequence[Callable[..., Any]], *, sandboxed: b
         workflows=WORKFLOWS,
         activities=methods,
         workflow_runner=runner(sandboxed),
+        interceptors=[Alarm()],
         max_cached_workflows=CACHED_WORKFLOWS,
         graceful_shutdown_timeout=GRACE,
     )
 
 
+def sms_centre(config: Settings, on_receipt: ReceiptListener) -> SmppCentre:
+    """The SMS centre of the settings."""
+    return SmppCentre(
+        config.smpp_host,
+        config.smpp_port,
+        config.smpp_system_id,
+        config.smpp_password,
+        on_receipt,
+        tls=config.smpp_tls,
+    )
+
+
+def mailer(config: Settings) -> SmtpMailer:
+    """The mail server of the settings."""
+    return SmtpMailer(
+        config.smtp_host,
+        config.smtp_port,
+        config.mail_from,
+        config.smtp_username or None,
+        config.smtp_password or None,
+        use_tls=config.smtp_tls is MailTls.TLS,
+        start_tls=config.smtp_tls is MailTls.STARTTLS,
+    )
+
+
 async def run(config: Settings) -> None:
     """Wire everything from the settings and work until told to stop."""
+    check_partners(config)
     async with AsyncExitStack() as stack:
         database = Database(config.database_url)
         stack.callback(database.close)
         http = PartnerHttp(config.partner_book)
         stack.push_async_callback(http.close)
         registry, keys = config.registry_data, config.key_ring
-        centre = SmppCentre(
-            config.smpp_host,
-            config.smpp_port,
-            config.smpp_system_id,
-            config.smpp_password,
-            on_receipt=lambda receipt: holder.receipt(receipt),
-        )
+        centre = sms_centre(config, lambda receipt: holder.receipt(receipt))
         holder = Holder(database, keys, centre)
         stack.push_async_callback(centre.close)
         await centre.start()
-        mailer = SmtpMailer(config.smtp_host, config.smtp_port, config.mail_from)
         webhooks = HttpWebhooks(http)
         carriers = HttpCarrierRegistry(http, {carrier.code: carrier.endpoint for carrier in registry.carriers})
         methods = activities_of(
             Records(database, keys, registry),
-            Enterprises(database, keys, registry, webhooks, mailer, config.public_url, config.desk_mail),
+            Enterprises(database, keys, registry, webhooks, mailer(config), config.public_url, config.desk_mail),
             Carriers(database, keys, registry, carriers, webhooks),
             holder,
         )
@@ -158,10 +182,14 @@ def main() -> int:
         )
         print(f"{len(WORKFLOWS)} workflows, {len(contracts.ALL)} activities: every contract is implemented")  # noqa: T201
         return 0
-    config = settings.load()
-    logs.configure("worker", config.log_level)
-    runner = uvloop.run if uvloop else asyncio.run
-    runner(run(config))
+    run_to_the_end = uvloop.run if uvloop else asyncio.run
+    try:
+        config = settings.load()
+        logs.configure("worker", config.log_level)
+        run_to_the_end(run(config))
+    except CANNOT_RUN as error:
+        print(f"cannot run: {error}", file=sys.stderr)  # noqa: T201
+        return NO_ANSWER
     logging.shutdown()
     os._exit(0)  # the SMPP library's threads may abort an interpreter that finalizes (seen in 2 of 30 exits)
 

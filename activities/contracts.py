@@ -33,6 +33,12 @@ class RecordRenewal(Model):
     events: tuple[renewal.RenewalEvent, ...]
 
 
+class Recall(Model):
+    """Read a case back from the ledger: it holds something the workflow does not remember."""
+
+    case: CaseId
+
+
 class OpenUnbind(Model):
     """A new unbind request: work item ids and clocks are made here, once."""
 
@@ -71,10 +77,9 @@ class NotTold(Model):
 
 
 class NoticeGiven(Model):
-    """Which enterprises were told (in the ledger already, with `at`) and which were not."""
+    """Which enterprises were told (and when, as the ledger has it already) and which were not."""
 
-    at: AwareDatetime
-    told: tuple[EnterpriseCode, ...]
+    told: Mapping[EnterpriseCode, AwareDatetime]
     failed: tuple[NotTold, ...]
 
 
@@ -101,13 +106,23 @@ class Tell(Model):
 
 
 @activity.defn(name="record_unbind")
-async def record_unbind(order: RecordUnbind) -> None:
-    """Append to the ledger, with the read models, in one transaction."""
+async def record_unbind(order: RecordUnbind) -> bool:  # type: ignore[empty-body]
+    """Append to the ledger, with the read models, in one transaction; False if the step is there with other events."""
 
 
 @activity.defn(name="record_renewal")
-async def record_renewal(order: RecordRenewal) -> None:
-    """Append to the ledger, with the read models, in one transaction."""
+async def record_renewal(order: RecordRenewal) -> bool:  # type: ignore[empty-body]
+    """Append to the ledger, with the read models, in one transaction; False if the step is there with other events."""
+
+
+@activity.defn(name="recall_unbind")
+async def recall_unbind(order: Recall) -> unbind.State:  # type: ignore[empty-body]
+    """The fold of everything the ledger has of an unbind request."""
+
+
+@activity.defn(name="recall_renewal")
+async def recall_renewal(order: Recall) -> renewal.State:  # type: ignore[empty-body]
+    """The fold of everything the ledger has of a renewal."""
 
 
 @activity.defn(name="open_unbind")
@@ -126,8 +141,8 @@ async def give_notice(order: GiveNotice) -> NoticeGiven:  # type: ignore[empty-b
 
 
 @activity.defn(name="escalate")
-async def escalate(order: Escalate) -> None:
-    """One mail to the case desk for all items that went overdue together."""
+async def escalate(order: Escalate) -> unbind.Escalated:  # type: ignore[empty-body]
+    """One mail to the case desk for all items that went overdue together, recorded."""
 
 
 @activity.defn(name="ask_eligibility")
@@ -148,6 +163,8 @@ async def tell_carrier(order: Tell) -> renewal.ResultSent:  # type: ignore[empty
 ALL = (
     record_unbind,
     record_renewal,
+    recall_unbind,
+    recall_renewal,
     open_unbind,
     extended_clock,
     give_notice,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy import Connection
 from temporalio import activity
 
 from activities.contracts import Escalate, GiveNotice, NoticeGiven, NotTold
@@ -19,24 +21,33 @@ from domain.sla import SHANGHAI
 from store.database import Database
 from store.disclosure import shared, subject
 from store.keys import KeyRing
-from store.ledger import Append, append_steps, has_step
+from store.ledger import Append, append, append_steps, step_at
 from store.links import Link
-from store.projection import load_items
-from store.vault import Person, get
+from store.projection import load_items, load_state
+from store.vault import NotInVault, Person, get
 
 log = structlog.get_logger()
 
 AT_ONCE = 50
 """Enterprises told at the same time."""
 
-LINK_LIVES = timedelta(days=1)
-"""How long after the last deadline a mailed link still opens."""
-
 MESSAGE_TYPE: Mapping[unbind.Notice, str] = {
     unbind.Notice.REQUEST: "work_items.requested",
     unbind.Notice.REMINDER: "work_items.reminded",
     unbind.Notice.WITHDRAWAL: "work_items.withdrawn",
 }
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of telling enterprises: what about, whose, and where it is recorded."""
+
+    order: GiveNotice
+    items: Mapping[str, unbind.Item]
+    person: Person
+    late_window: timedelta
+    at: datetime
+    told: ToldTogether
 
 
 class Enterprises:
@@ -64,25 +75,24 @@ class Enterprises:
     @activity.defn(name="give_notice")
     async def give_notice(self, order: GiveNotice) -> NoticeGiven:
         """See `contracts.give_notice`. A second try after a crash skips whoever the ledger says was told."""
-        at = activity.info().current_attempt_scheduled_time
-        wanted = {item for items in order.items.values() for item in items}
-        items = await self._database.read(lambda c: load_items(c, wanted))
-        person = await self._database.read(lambda c: get(c, self._keys, root(order.case)))
+        try:
+            round_ = await self._round(order)
+        except NotInVault:
+            log.error("person_forgotten", case=order.case, notice=order.notice)
+            return NoticeGiven(told={}, failed=tuple(NotTold(enterprise=c, code="forgotten") for c in order.items))
         room = asyncio.Semaphore(AT_ONCE)
-        told = ToldTogether(self._database, self._keys)
 
-        async def tell(code: str, ids: tuple[str, ...]) -> NotTold | None:
+        async def tell(code: str) -> datetime | NotTold:
             async with room:
-                return await self._tell(order, code, [items[i] for i in ids], person, at, told)
+                return await self._tell(round_, code)
 
         async with outside():
-            results = await asyncio.gather(*(tell(code, ids) for code, ids in order.items.items()))
-        failed = tuple(result for result in results if result)
-        missed = {failure.enterprise for failure in failed}
-        return NoticeGiven(at=at, told=tuple(c for c in order.items if c not in missed), failed=failed)
+            results = await asyncio.gather(*(tell(code) for code in order.items))
+        told = {code: at for code, at in zip(order.items, results, strict=True) if isinstance(at, datetime)}
+        return NoticeGiven(told=told, failed=tuple(r for r in results if isinstance(r, NotTold)))
 
     @activity.defn(name="escalate")
-    async def escalate(self, order: Escalate) -> None:
+    async def escalate(self, order: Escalate) -> unbind.Escalated:
         """See `contracts.escalate`."""
         items = await self._database.read(lambda c: load_items(c, set(order.items)))
         names = [
@@ -92,55 +102,69 @@ class Enterprises:
         title, body = texts.overdue_mail(root(order.case), names)
         async with outside():
             await self._mailer.send(self._desk_mail, title, body, f"{order.case}.{order.step}")
+        told = unbind.Escalated(at=activity.info().current_attempt_scheduled_time, items=order.items)
+        step = Append(order.case, CaseKind.UNBIND, order.step, (told,))
+        (recorded,) = await self._database.write(lambda c: append(c, self._keys, step))
+        assert isinstance(recorded, unbind.Escalated)
+        return recorded
 
-    async def _tell(
-        self,
-        order: GiveNotice,
-        code: str,
-        items: list[unbind.Item],
-        person: Person,
-        at: datetime,
-        told: ToldTogether,
-    ) -> NotTold | None:
-        """One enterprise: say it, then record it under a step of its own."""
-        step = f"{order.round}/{code}"
-        if activity.info().attempt > 1 and await self._is_recorded(order.case, step):
-            return None
-        enterprise = self._registry.enterprise(code)
+    async def _round(self, order: GiveNotice) -> Round:
+        wanted = {item for items in order.items.values() for item in items}
+
+        def load(connection: Connection) -> Round:
+            return Round(
+                order=order,
+                items=load_items(connection, wanted),
+                person=get(connection, self._keys, root(order.case)),
+                late_window=load_state(connection, CaseKind.UNBIND, order.case).late_window,
+                at=activity.info().current_attempt_scheduled_time,
+                told=ToldTogether(self._database, self._keys),
+            )
+
+        return await self._database.read(load)
+
+    async def _tell(self, round_: Round, code: str) -> datetime | NotTold:
+        """One enterprise: say it, then record it under a step of its own; its trouble is nobody else's."""
+        case, notice, ids = round_.order.case, round_.order.notice, round_.order.items[code]
+        step = f"{round_.order.round}/{code}"
+        if activity.info().attempt > 1 and (at := await self._recorded_at(case, step)):
+            return at
         try:
-            await self._say[enterprise.channel](order, enterprise, items, person)
+            enterprise = self._registry.enterprise(code)
+            await self._say[enterprise.channel](round_, enterprise, [round_.items[i] for i in ids])
         except PortError as error:
-            log.warning("notice_failed", case=order.case, enterprise=code, notice=order.notice, code=error.code)
+            log.warning("notice_failed", case=case, enterprise=code, notice=notice, code=error.code)
             return NotTold(enterprise=code, code=error.code, retry_after=getattr(error, "retry_after", None))
-        event = unbind.Noticed(at=at, notice=order.notice, enterprise=code, items=tuple(i.id for i in items))
-        await told.record(Append(order.case, CaseKind.UNBIND, step, (event,)))
-        return None
+        except Exception as error:  # noqa: BLE001 - a fault with one enterprise must not stop the others
+            log.error("notice_fault", case=case, enterprise=code, notice=notice, error=type(error).__name__)
+            return NotTold(enterprise=code, code="internal")
+        event = unbind.Noticed(at=round_.at, notice=notice, enterprise=code, items=ids)
+        await round_.told.record(Append(case, CaseKind.UNBIND, step, (event,)))
+        return round_.at
 
-    async def _is_recorded(self, case: str, step: str) -> bool:
-        return await self._database.read(lambda c: has_step(c, case, step))
+    async def _recorded_at(self, case: str, step: str) -> datetime | None:
+        return await self._database.read(lambda c: step_at(c, case, step))
 
-    async def _push(
-        self, order: GiveNotice, enterprise: Enterprise, items: list[unbind.Item], person: Person
-    ) -> None:
-        whose = subject(self._keys, enterprise, person)
+    async def _push(self, round_: Round, enterprise: Enterprise, items: list[unbind.Item]) -> None:
+        whose = subject(self._keys, enterprise, round_.person)
         body = {
-            "type": MESSAGE_TYPE[order.notice],
+            "type": MESSAGE_TYPE[round_.order.notice],
             "data": {"work_items": [shared(i, whose).model_dump(mode="json", exclude_none=True) for i in items]},
         }
-        await self._webhooks.post(enterprise.code, enterprise.endpoint, _message_id(order, items), body)
+        await self._webhooks.post(enterprise.code, enterprise.endpoint, _message_id(round_, items), body)
 
-    async def _mail(
-        self, order: GiveNotice, enterprise: Enterprise, items: list[unbind.Item], person: Person
-    ) -> None:
-        until = max(item.due_at for item in items) + LINK_LIVES
-        link = f"{self._public_url}/m/{Link(enterprise.code, order.case, until).sign(self._keys)}"
+    async def _mail(self, round_: Round, enterprise: Enterprise, items: list[unbind.Item]) -> None:
+        """One digest; the link opens as long as answers are taken. The reference is theirs alone: an item's id."""
+        until = max(item.due_at for item in items) + round_.late_window
+        link = f"{self._public_url}/m/{Link(enterprise.code, round_.order.case, until).sign(self._keys)}"
         lines = [(self._registry.app(i.app).name, f"{i.due_at.astimezone(SHANGHAI):%Y-%m-%d %H:%M}") for i in items]
-        title, body = texts.enterprise_mail(order.notice, root(order.case), person.number.mask(), lines, link)
-        await self._mailer.send(enterprise.mail, title, body, _message_id(order, items))
+        whose = subject(self._keys, enterprise, round_.person)
+        title, body = texts.enterprise_mail(
+            round_.order.notice, items[0].id, whose.number or f"令牌 {whose.token}", lines, link
+        )
+        await self._mailer.send(enterprise.mail, title, body, _message_id(round_, items))
 
-    async def _publish(
-        self, order: GiveNotice, enterprise: Enterprise, items: list[unbind.Item], person: Person
-    ) -> None:
+    async def _publish(self, round_: Round, enterprise: Enterprise, items: list[unbind.Item]) -> None:
         """A pulling enterprise finds its items in the list; being listed is being told."""
 
 
@@ -166,6 +190,6 @@ class ToldTogether:
                     raise
 
 
-def _message_id(order: GiveNotice, items: list[unbind.Item]) -> str:
+def _message_id(round_: Round, items: list[unbind.Item]) -> str:
     """The same for every try at the same notice, so that a receiver can tell repetitions."""
-    return f"{order.notice.value}.{items[0].id}.{int(items[0].remind_at.timestamp())}"
+    return f"{round_.order.notice.value}.{items[0].id}.{int(items[0].remind_at.timestamp())}"

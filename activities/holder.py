@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from temporalio import activity
@@ -30,6 +30,10 @@ RECEIPT_SECONDS = 60.0
 
 PROOF_SECONDS = 10.0
 """How long a message that may have left before a crash is given to prove it by its receipt."""
+
+MOST_TRIES = 3
+AGAIN_AFTER = timedelta(hours=1)
+"""A message that was not delivered is sent again at most twice, an hour apart; then the case says so."""
 
 MAY_HAVE_LEFT = frozenset({"sms_timeout", "sms_connection_lost"})
 """The codes with which the SMS adapter says that a message was handed over but the centre's answer never came."""
@@ -99,7 +103,13 @@ class Holder:
             if known is MessageState.DELIVERED:
                 return True
             if known is MessageState.UNDELIVERED:
-                raise ApplicationError("the short message was not delivered; it is sent again", type="undelivered")
+                tries = await self._database.read(lambda c: messages.tries(c, case, step))
+                raise ApplicationError(
+                    "the short message was not delivered",
+                    type="undelivered",
+                    non_retryable=tries >= MOST_TRIES,
+                    next_retry_delay=AGAIN_AFTER,
+                )
             await asyncio.sleep(POLL_SECONDS)
         return None
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import structlog
 from temporalio import activity
 
 from activities import calendar
-from activities.contracts import ExtendedClock, OpenUnbind, RecordRenewal, RecordUnbind
-from domain import sla, unbind
-from domain.case import CaseKind, Event
+from activities.contracts import ExtendedClock, OpenUnbind, Recall, RecordRenewal, RecordUnbind
+from domain import renewal, sla, unbind
+from domain.case import CaseKind, Event, fold
 from domain.registry import Registry
 from store.database import Database
 from store.ids import work_item_id
 from store.keys import KeyRing
-from store.ledger import Append, append
+from store.ledger import Append, append, parse, read
 
 log = structlog.get_logger()
-
-ALARM_FROM = 5
-"""Tries after which a write that does not succeed raises an alarm."""
 
 
 class Records:
@@ -30,14 +30,28 @@ class Records:
         self._registry = registry
 
     @activity.defn(name="record_unbind")
-    async def record_unbind(self, order: RecordUnbind) -> None:
+    async def record_unbind(self, order: RecordUnbind) -> bool:
         """See `contracts.record_unbind`."""
-        await self._append(Append(order.case, CaseKind.UNBIND, order.step, order.events))
+        return await self._append(Append(order.case, CaseKind.UNBIND, order.step, order.events))
 
     @activity.defn(name="record_renewal")
-    async def record_renewal(self, order: RecordRenewal) -> None:
+    async def record_renewal(self, order: RecordRenewal) -> bool:
         """See `contracts.record_renewal`."""
-        await self._append(Append(order.case, CaseKind.RENEWAL, order.step, order.events))
+        return await self._append(Append(order.case, CaseKind.RENEWAL, order.step, order.events))
+
+    @activity.defn(name="recall_unbind")
+    async def recall_unbind(self, order: Recall) -> unbind.State:
+        """See `contracts.recall_unbind`."""
+        state = await self._recall(order.case, unbind.evolve)
+        assert isinstance(state, unbind.State)
+        return state
+
+    @activity.defn(name="recall_renewal")
+    async def recall_renewal(self, order: Recall) -> renewal.State:
+        """See `contracts.recall_renewal`."""
+        state = await self._recall(order.case, renewal.evolve)
+        assert isinstance(state, renewal.State)
+        return state
 
     @activity.defn(name="open_unbind")
     async def open_unbind(self, order: OpenUnbind) -> unbind.Opened:
@@ -50,7 +64,8 @@ class Records:
             late_window=order.late_window,
             items=tuple(self._new_item(order, app) for app in order.apps),
         )
-        (recorded,) = await self._append(Append(order.case, CaseKind.UNBIND, "open", (opened,)), decided=False)
+        step = Append(order.case, CaseKind.UNBIND, "open", (opened,))
+        (recorded,) = await self._database.write(lambda c: append(c, self._keys, step))
         assert isinstance(recorded, unbind.Opened)
         return recorded
 
@@ -72,8 +87,14 @@ class Records:
             extend_at_most=enterprise.sla.extend_at_most,
         )
 
-    async def _append(self, order: Append, *, decided: bool = True) -> tuple[Event, ...]:
-        attempt = activity.info().attempt
-        if attempt >= ALARM_FROM:
-            log.error("ledger_not_written", case=order.case, step=order.step, attempt=attempt)
-        return await self._database.write(lambda c: append(c, self._keys, order, decided=decided))
+    async def _append(self, order: Append) -> bool:
+        """Whether the ledger holds just these events under the step, now or from before."""
+        recorded = await self._database.write(lambda c: append(c, self._keys, order))
+        if recorded == tuple(order.events):
+            return True
+        log.warning("recalled_from_ledger", case=order.case, step=order.step)
+        return False
+
+    async def _recall(self, case: str, evolve: Callable[[Any, Event], object]) -> object:
+        rows = await self._database.read(lambda c: read(c, case))
+        return fold(evolve, parse(rows))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from email.message import EmailMessage
-from email.utils import format_datetime, localtime
+from email.utils import format_datetime, localtime, parseaddr
 
 from aiosmtplib import (
     SMTPAuthenticationError,
@@ -47,7 +47,7 @@ class SmtpMailer:
         self._limit = limit
 
     async def send(self, to: str, subject: str, text: str, message_id: str) -> None:
-        """See `Mailer.send`. `message_id` may come with or without its angle brackets."""
+        """See `Mailer.send`. `message_id` may come without its angle brackets and without a domain."""
         try:
             mail = self._composed(to, subject, text, message_id)
             await send(
@@ -69,10 +69,15 @@ class SmtpMailer:
         mail["To"] = to
         mail["Subject"] = subject
         mail["Date"] = format_datetime(localtime())
-        mail["Message-ID"] = f"<{message_id.strip('<>')}>"
+        mail["Message-ID"] = f"<{self._with_domain(message_id.strip('<>'))}>"
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday replies
         mail.set_content(text)
         return mail
+
+    def _with_domain(self, message_id: str) -> str:
+        """RFC 5322 wants `left@right`; filters take a Message-ID without a domain as a sign of spam."""
+        domain = parseaddr(self._sender)[1].partition("@")[2]
+        return message_id if "@" in message_id or not domain else f"{message_id}@{domain}"
 
 
 def _as_port_error(error: SMTPException | OSError | ValueError) -> PortError:

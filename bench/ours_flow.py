@@ -16,7 +16,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.case import Model
     from domain.renewal import parts_of
     from workflows.clockwork import TASK_QUEUE
-    from workflows.unbind import UnbindOrder, UnbindReport, UnbindWorkflow
+    from workflows.messages import UnbindOrder, UnbindReport
+    from workflows.unbind import UnbindWorkflow
 
 
 class RenewalOrder(Model):

@@ -84,6 +84,11 @@ class Carrier(Model):
     endpoint: str = ""
     results: str = ""
 
+    @property
+    def takes_part(self) -> bool:
+        """Whether it can be asked and told; without both addresses it cannot hand renewals over."""
+        return bool(self.endpoint and self.results)
+
 
 class RenewalPolicy(Model):
     """The renewal's own clocks: when to ask a carrier again that does not know yet, how long answers may change."""
@@ -173,9 +178,14 @@ def load(text: str, variables: Mapping[str, str] | None = None) -> Registry:
     known = variables or {}
 
     def value_of(match: re.Match[str]) -> str:
-        if match[1] not in known:
-            raise RegistryError(f"the registry uses ${{{match[1]}}}, which is not set: set JIEBANG_{match[1]}")
-        return known[match[1]]
+        name = match[1]
+        if name not in known:
+            usable = " or ".join(f"${{{other}}}" for other in known)
+            remedy = f"write the value itself, or use {usable}" if usable else "write the value itself"
+            raise RegistryError(f"the registry uses ${{{name}}}, which does not exist: {remedy}")
+        if not known[name]:
+            raise RegistryError(f"the registry uses ${{{name}}}, which is not set: set JIEBANG_{name}")
+        return known[name]
 
     try:
         return Registry.model_validate(tomllib.loads(_VARIABLE.sub(value_of, text)))

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import singledispatch
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from domain.case import Actor, AppCode, CarrierCode, CaseId, Event, Model
 from domain.privacy import mask_text
@@ -216,10 +216,16 @@ class Submit(Model):
 
 
 class Hear(Model):
-    """The carrier's registry answers the eligibility question."""
+    """The carrier's registry answers the eligibility question; a no says why."""
 
     verdict: Verdict
     reason: NotEligible | None = None
+
+    @model_validator(mode="after")
+    def _no_says_why(self) -> Self:
+        if self.verdict is Verdict.NO and self.reason is None:
+            raise ValueError("a no needs a reason")
+        return self
 
 
 class Start(Model):
@@ -323,7 +329,7 @@ def _hear(state: State, command: Hear, at: datetime, policy: RenewalPolicy) -> D
     if command.verdict is Verdict.YES:
         return (answered,)
     if command.verdict is Verdict.NO:
-        return (answered, Refused(at=at, reason=command.reason or NotEligible.NEVER_CANCELLED))
+        return (answered, Refused(at=at, reason=command.reason or NotEligible.NO_ANSWER))
     if at - state.submitted_at >= policy.give_up_after:
         return (answered, Refused(at=at, reason=NotEligible.NO_ANSWER))
     return (answered.model_copy(update={"ask_again_at": at + policy.ask_again}),)
@@ -348,10 +354,15 @@ def _withdraw(state: State, at: datetime) -> Decision:
         return (asked, Withdrawn(at=at))
     if state.status is RenewalStatus.RUNNING:
         return (asked,)
+    return too_late_to_withdraw()
+
+
+def too_late_to_withdraw() -> Refusal:
+    """Every enterprise has acknowledged or answered, or the renewal is over."""
     return Refusal(
         code=RefusalCode.TOO_LATE_TO_WITHDRAW,
-        sentence="The renewal has ended.",
-        remedy="Read the summary; ask the case desk about an outcome you disagree with.",
+        sentence="Every enterprise has acknowledged or answered already.",
+        remedy="Follow the answers; ask the case desk about one you disagree with.",
     )
 
 

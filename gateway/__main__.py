@@ -1,4 +1,4 @@
-"""Serve the gateway: `python -m gateway --port 8080`."""
+"""Serve the gateway: `python -m gateway --port 8080`. Exit code 4: it cannot run, and a sentence says why."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import uvicorn
 
 from gateway.app import create
 from runtime import logs, settings
+from runtime.settings import CANNOT_RUN
+
+NO_ANSWER = 4
 
 
 def main() -> None:
@@ -16,10 +19,14 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
     given = parser.parse_args()
-    config = settings.load()
+    try:
+        config = settings.load()
+        app = create(config)
+    except CANNOT_RUN as error:
+        parser.exit(NO_ANSWER, f"cannot run: {error}\n")
     logs.configure("gateway", config.log_level)
     uvicorn.run(
-        create(config),
+        app,
         host=given.host,
         port=given.port,
         log_config=None,

@@ -11,7 +11,6 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
-from temporalio.client import Client
 
 from gateway import mail_page, problems, renewals, work_items
 from gateway.auth import Using, forget_old
@@ -20,25 +19,12 @@ from gateway.intake import Intake, every
 from gateway.limits import BodyLimit
 from gateway.services import Services
 from runtime import engine
-from runtime.settings import Settings
+from runtime.settings import Settings, check_partners
 from store import vault
 from store.database import Database
 
 SWEEP_SECONDS = 2.0
 CLEAN_SECONDS = 600.0
-
-
-def services(settings: Settings, database: Database, client: Client) -> Services:
-    """Everything the doors work with."""
-    keys, registry = settings.key_ring, settings.registry_data
-    return Services(
-        database=database,
-        keys=keys,
-        registry=registry,
-        partners=settings.partner_book,
-        intake=Intake(database, keys, registry, client),
-        desk=AnswerDesk(client, database),
-    )
 
 
 def bare() -> FastAPI:
@@ -66,21 +52,27 @@ def bare() -> FastAPI:
 
 
 def create(settings: Settings) -> FastAPI:
-    """The application with its services and sweeps, from the settings."""
+    """The application with its services and sweeps, from the settings.
+
+    Raises what `runtime.settings.CANNOT_RUN` lists, here and not first when it is served.
+    """
+    check_partners(settings)
     app = bare()
+    keys, registry, partners = settings.key_ring, settings.registry_data, settings.partner_book
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database = Database(settings.database_url)
-        client = await engine.connect(settings.key_ring)
-        app.state.services = built = services(settings, database, client)
+        client = await engine.connect(keys)
+        intake, desk = Intake(database, keys, registry, client), AnswerDesk(client, database)
+        app.state.services = Services(database, keys, registry, partners, intake, desk)
 
         async def clean() -> None:
             now = datetime.now(UTC)
             await database.write(lambda c: vault.purge(c, now) + forget_old(c, now))
 
         sweeps = [
-            asyncio.create_task(every(SWEEP_SECONDS, "start", built.intake.sweep)),
+            asyncio.create_task(every(SWEEP_SECONDS, "start", intake.sweep)),
             asyncio.create_task(every(CLEAN_SECONDS, "clean", clean)),
         ]
         yield

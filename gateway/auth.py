@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -60,16 +61,17 @@ AsEnterprise = Annotated[Partner, Depends(enterprise)]
 class Signed:
     """A signed message of an enterprise; `taken()` once its effect is recorded, so that a replay is refused."""
 
-    def __init__(self, services: Services, partner: Partner, message_id: str, body: bytes) -> None:
+    def __init__(self, services: Services, partner: Partner, message_id: str, digest: str, body: bytes) -> None:
         self._services = services
+        self._message_id = message_id
+        self._digest = digest
         self.partner = partner
-        self.message_id = message_id
         self.body = body
 
     async def taken(self) -> None:
         """Remember the message. A crash before this lets the sender repeat it, which changes nothing."""
         await self._services.database.write(
-            lambda c: _remember(c, self.partner.code, self.message_id, datetime.now(UTC))
+            lambda c: _remember(c, self.partner.code, self._message_id, self._digest, datetime.now(UTC))
         )
 
 
@@ -99,29 +101,42 @@ async def signed(
             "The signature does not fit, or its time is more than 5 minutes off.",
             "Sign webhook-id, webhook-timestamp and the raw body with your secret (Standard Webhooks).",
         ) from None
-    if await services.database.read(lambda c: _seen(c, partner.code, webhook_id)):
+    said = f"{request.method} {request.url.path} {hashlib.sha256(body).hexdigest()}"
+    digest = services.keys.token("message", said)
+    taken = await services.database.read(lambda c: _taken(c, partner.code, webhook_id))
+    if taken == digest:
         raise fail(
             409,
             "replayed",
             "This message was taken before.",
             "Nothing needs to be done; to say something new, use a new webhook-id.",
         )
-    return Signed(services, partner, webhook_id, body)
+    if taken is not None:
+        raise fail(
+            422,
+            "webhook_id_reused",
+            "Another message with this webhook-id was taken before; this one was not.",
+            "Send it again with a webhook-id of its own, signed anew.",
+            "webhook-id",
+        )
+    return Signed(services, partner, webhook_id, digest, body)
 
 
 SignedMessage = Annotated[Signed, Depends(signed)]
 
 
-def _seen(connection: Connection, partner: str, message_id: str) -> bool:
-    known = select(seen_messages.c.seen_at).where(
+def _taken(connection: Connection, partner: str, message_id: str) -> str | None:
+    """The digest of what was taken under this id; None if nothing was."""
+    known = select(seen_messages.c.digest).where(
         seen_messages.c.partner == partner, seen_messages.c.message_id == message_id
     )
-    return connection.execute(known).one_or_none() is not None
+    return connection.execute(known).scalar_one_or_none()
 
 
-def _remember(connection: Connection, partner: str, message_id: str, now: datetime) -> None:
-    if not _seen(connection, partner, message_id):
-        connection.execute(insert(seen_messages), {"partner": partner, "message_id": message_id, "seen_at": now})
+def _remember(connection: Connection, partner: str, message_id: str, digest: str, now: datetime) -> None:
+    if _taken(connection, partner, message_id) is None:
+        row = {"partner": partner, "message_id": message_id, "digest": digest, "seen_at": now}
+        connection.execute(insert(seen_messages), row)
 
 
 def forget_old(connection: Connection, now: datetime) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -19,10 +19,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from domain import unbind
 from domain.case import root
 from domain.refusal import Refusal, RefusalCode
+from domain.renewal import ENDED
 from store.database import Database
-from store.tables import work_items
-from workflows.renewal import RenewalWorkflow, WithdrawalTaken
-from workflows.unbind import MOST_COMMANDS, Batch, Taken, UnbindWorkflow
+from store.tables import cases, work_items
+from workflows.messages import MOST_COMMANDS, Batch, Taken, WithdrawalTaken
+from workflows.renewal import RenewalWorkflow
+from workflows.unbind import UnbindWorkflow
 
 log = structlog.get_logger()
 
@@ -31,6 +33,13 @@ MOST_WAITING = 5000
 
 UPDATE_SECONDS = 20.0
 """How long an update may take before the caller is asked to repeat it."""
+
+
+NOT_TAKEN = (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError, WorkflowUpdateFailedError)
+"""An update that may or may not have arrived, or that its workflow gave up: a repetition is safe."""
+
+OVER = frozenset({unbind.UnbindStatus.CLOSED.value, *(status.value for status in ENDED)})
+"""Statuses of cases whose workflow may be gone."""
 
 
 class EngineBusy(Exception):
@@ -66,16 +75,17 @@ class AnswerDesk:
         ]
 
     async def withdraw(self, case: str) -> WithdrawalTaken:
-        """The holder's withdrawal. Raises EngineBusy."""
+        """The holder's withdrawal. Raises EngineBusy, CaseEnded."""
         handle = self._client.get_workflow_handle_for(RenewalWorkflow.run, case)
         try:
             async with asyncio.timeout(UPDATE_SECONDS):
                 return await handle.execute_update(RenewalWorkflow.withdraw)
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
+            if await self._has_ended(case, error):
                 raise CaseEnded from None
             raise EngineBusy from None
-        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        except NOT_TAKEN as error:
+            log.warning("withdrawal_not_taken", case=case, error=type(error).__name__)
             raise EngineBusy from None
 
     def _queue(self, case: str | None, command: unbind.ItemCommand) -> asyncio.Future[Taken]:
@@ -97,34 +107,48 @@ class AnswerDesk:
         try:
             while queue:
                 batch = [queue.popleft() for _ in range(min(len(queue), MOST_COMMANDS))]
-                await self._send(case, batch)
+                try:
+                    await self._send(case, batch)
+                except Exception as error:  # noqa: BLE001 - the next batch may fare better
+                    log.error("update_failed", case=case, error=type(error).__name__)
+                finally:
+                    _give_up(batch)
         finally:
             del self._busy[case], self._waiting[case]
+            _give_up(queue)
 
     async def _send(self, case: str, batch: list[_Waiting]) -> None:
+        """One update; who has no answer after it has to ask again."""
         commands = Batch(commands=tuple(waiting.command for waiting in batch))
         handle = self._client.get_workflow_handle_for(UnbindWorkflow.run, case)
         try:
             async with asyncio.timeout(UPDATE_SECONDS):
                 taken = (await handle.execute_update(UnbindWorkflow.take, commands)).taken
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                taken = tuple(Taken(item=w.command.item, refusal=_closed(case)) for w in batch)
-            else:
-                log.warning("engine_busy", case=case, status=error.status.name)
-                _fail(batch)
+            if not await self._has_ended(case, error):
                 return
-        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError, WorkflowUpdateFailedError) as error:
+            taken = tuple(Taken(item=w.command.item, refusal=_closed(case)) for w in batch)
+        except NOT_TAKEN as error:
             log.warning("update_not_taken", case=case, error=type(error).__name__)
-            _fail(batch)
             return
         for waiting, one in zip(batch, taken, strict=True):
             if not waiting.done.done():
                 waiting.done.set_result(one)
 
+    async def _has_ended(self, case: str, error: RPCError) -> bool:
+        """Whether the engine does not know a case because it is over; a lost workflow is a fault of ours."""
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            log.warning("engine_busy", case=case, status=error.status.name)
+            return False
+        ended = await self._database.read(lambda c: _status(c, case)) in OVER
+        if not ended:
+            log.error("workflow_lost", case=case)
+        return ended
 
-def _fail(batch: list[_Waiting]) -> None:
-    for waiting in batch:
+
+def _give_up(left: Iterable[_Waiting]) -> None:
+    """Nobody is left without an answer."""
+    for waiting in left:
         if not waiting.done.done():
             waiting.done.set_exception(EngineBusy())
 
@@ -136,6 +160,10 @@ def _closed(case: str) -> Refusal:
         sentence=f"The case {root(case)} is closed and takes no more answers.",
         remedy="Call the case desk if the recorded outcome is wrong.",
     )
+
+
+def _status(connection: Connection, case: str) -> str | None:
+    return connection.execute(select(cases.c.status).where(cases.c.case_id == case)).scalar_one_or_none()
 
 
 def _cases(connection: Connection, items: set[str]) -> dict[str, str]:

@@ -7,12 +7,12 @@ started at once is started by the sweep.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -29,12 +29,15 @@ from store.keys import KeyRing
 from store.ledger import Append, append, parse, read
 from store.tables import running, submissions
 from workflows.clockwork import TASK_QUEUE
-from workflows.renewal import RenewalOrder, RenewalWorkflow
+from workflows.messages import RenewalOrder
+from workflows.renewal import RenewalWorkflow
 
 log = structlog.get_logger()
 
 START_SECONDS = timedelta(seconds=5)
 ALARM_AFTER = timedelta(minutes=1)
+MOST_AT_ONCE = 100
+"""Cases one sweep tries to start."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,12 @@ class Intake:
         self._client = client
 
     async def submit(self, carrier: str, wish: Wish) -> Admitted | Refusal:
-        """Record a wish and start its workflow; the same idempotency key gives the same case."""
+        """Record a wish and start its workflow; the same idempotency key gives the same case.
+
+        The key comes first: a repetition is answered whatever has become of the registry or the identity check.
+        """
+        if earlier := await self._database.read(lambda c: self._earlier(c, carrier, wish)):
+            return earlier
         apps = self._registry.select(wish.apps)
         if isinstance(apps, Refusal):
             return apps
@@ -92,21 +100,29 @@ class Intake:
     def _admit(
         self, connection: Connection, carrier: str, wish: Wish, submitted: renewal.Submitted
     ) -> Admitted | Refusal:
-        digest = self._keys.token("submission", wish.wording)
-        here = (submissions.c.partner == carrier, submissions.c.key == wish.key)
-        earlier = connection.execute(select(submissions).where(*here)).one_or_none()
-        if earlier:
-            return Admitted(earlier.case_id, again=True) if earlier.digest == digest else _key_reused()
+        if earlier := self._earlier(connection, carrier, wish):
+            return earlier
         number = self._keys.token("number", wish.person.number.e164)
         if connection.execute(select(running).where(running.c.number_token == number)).one_or_none():
             return _running()
         case = submitted.case
-        row = {"partner": carrier, "key": wish.key, "digest": digest, "case_id": case}
+        row = {"partner": carrier, "key": wish.key, "digest": self._digest(wish), "case_id": case}
         connection.execute(insert(submissions), {**row, "submitted_at": submitted.at, "started": False})
         connection.execute(insert(running), {"number_token": number, "case_id": case})
         vault.put(connection, self._keys, case, wish.person)
         append(connection, self._keys, Append(case, CaseKind.RENEWAL, "submit", (submitted,)))
         return Admitted(case, again=False)
+
+    def _earlier(self, connection: Connection, carrier: str, wish: Wish) -> Admitted | Refusal | None:
+        """What the key brought before; None if it is new."""
+        here = (submissions.c.partner == carrier, submissions.c.key == wish.key)
+        found = connection.execute(select(submissions).where(*here)).one_or_none()
+        if found is None:
+            return None
+        return Admitted(found.case_id, again=True) if found.digest == self._digest(wish) else _key_reused()
+
+    def _digest(self, wish: Wish) -> str:
+        return self._keys.token("submission", wish.wording)
 
     async def _start(self, submitted: renewal.Submitted) -> bool:
         """Start the workflow; False when the engine cannot take it now (the sweep will try again)."""
@@ -135,20 +151,26 @@ class Intake:
         waiting = await self._database.read(lambda c: _not_started(c, now - START_SECONDS))
         started = 0
         for case, since in waiting:
-            (first, *_) = parse(await self._database.read(lambda c, case=case: read(c, case)))  # type: ignore[misc]
-            assert isinstance(first, renewal.Submitted)
-            started += await self._start(first)
+            try:
+                started += await self._start_recorded(case)
+            except Exception as error:  # noqa: BLE001 - one bad case never holds up the others
+                log.error("case_not_started", case=case, error=type(error).__name__)
             if now - since > ALARM_AFTER:
                 log.error("case_waits_for_the_engine", case=case, since=since.isoformat())
         return started
 
+    async def _start_recorded(self, case: str) -> bool:
+        (first, *_) = parse(await self._database.read(lambda c: read(c, case)))
+        assert isinstance(first, renewal.Submitted)
+        return await self._start(first)
 
-async def every(seconds: float, what: str, job: object) -> None:
+
+async def every(seconds: float, what: str, job: Callable[[], Awaitable[object]]) -> None:
     """Run a sweep again and again; what goes wrong is logged and tried at the next turn."""
     while True:
         await asyncio.sleep(seconds)
         try:
-            await job()  # type: ignore[operator]
+            await job()
         except Exception as error:  # noqa: BLE001 - a sweep outlives everything it meets
             log.error("sweep_failed", sweep=what, error=type(error).__name__)
 
@@ -158,11 +180,12 @@ def _mark_started(connection: Connection, case: str) -> None:
 
 
 def _not_started(connection: Connection, before: datetime) -> list[tuple[str, datetime]]:
+    """Some of them, in no order: those that fail again and again must not hold up the rest."""
     rows = connection.execute(
         select(submissions.c.case_id, submissions.c.submitted_at)
         .where(submissions.c.started.is_(False), submissions.c.submitted_at < before)
-        .order_by(submissions.c.submitted_at)
-        .limit(100)
+        .order_by(func.random())
+        .limit(MOST_AT_ONCE)
     )
     return [(row.case_id, row.submitted_at) for row in rows]
 

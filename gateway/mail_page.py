@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from domain import unbind
 from domain.case import root
+from domain.refusal import Refusal, RefusalCode
 from domain.sla import SHANGHAI
 from domain.texts import OUTCOME_ZH
 from domain.unbind import REASONS, Item, ItemState, Outcome, Reason
@@ -42,6 +43,17 @@ REASON_ZH = {
     Reason.DATA_INCOMPLETE: "信息不完整",
 }
 
+REFUSAL_ZH = {
+    RefusalCode.UNKNOWN_WORK_ITEM: "没有这个工单。请刷新页面后重试。",
+    RefusalCode.CASE_CLOSED: "该工单已办结，不再接受反馈。如记录有误，请联系客服专员。",
+    RefusalCode.WITHDRAWN: "用户已撤回此项，无需处理。如已解绑，请联系客服专员。",
+    RefusalCode.REASON_REQUIRED: "此结果需要选择原因。请选择带原因的结果。",
+    RefusalCode.REASON_DOES_NOT_FIT: "原因与结果不符。请重新选择。",
+    RefusalCode.ALREADY_ANSWERED: "此项已有人反馈。请核对当前状态，如需更正请重新选择后提交。",
+    RefusalCode.WRONG_VERSION: "此项的反馈已被更改。请核对当前状态，如需更正请重新选择后提交。",
+}
+BAD_LINK_ZH = "链接不完整、被改动过或已过期。请从邮件中重新打开完整的链接；到期前的催办邮件中有新链接。"
+
 pages = Environment(loader=FileSystemLoader(Path(__file__).parent / "pages"), autoescape=True)
 pages.filters["local"] = lambda moment: f"{moment.astimezone(SHANGHAI):%Y-%m-%d %H:%M}（北京时间）"
 
@@ -53,15 +65,11 @@ HEADERS = {
 }
 
 
-class _BadPage(Exception):
-    """The link does not open; the page says why."""
-
-
 async def _link(word: str, services: Using) -> Link | HTMLResponse:
     try:
         return Link.open(services.keys, word, datetime.now(UTC))
-    except BadLink as error:
-        return _page("refused.html", 410, sentence=str(error))
+    except BadLink:
+        return _page("refused.html", 410, sentence=BAD_LINK_ZH)
 
 
 Opened = Annotated[Link | HTMLResponse, Depends(_link)]
@@ -81,7 +89,7 @@ async def answer(word: str, link: Opened, request: Request, services: Using) -> 
     if isinstance(link, HTMLResponse):
         return link
     form = {key: str(value) for key, value in (await request.form(max_fields=5000)).items()}
-    if not hmac.compare_digest(form.get("csrf", ""), _csrf(services, word)):
+    if not hmac.compare_digest(form.get("csrf", "").encode(), _csrf(services, word).encode()):
         return await _form(services, link, word, status=403, notice="表单已失效，请重新填写。")
     items = await services.database.read(lambda c: views.items_of_request(c, link.enterprise, link.case))
     errors: dict[str, str] = {}
@@ -92,7 +100,7 @@ async def answer(word: str, link: Opened, request: Request, services: Using) -> 
         if isinstance(taken, EngineBusy):
             busy, errors[command.item] = True, "系统繁忙，请稍后再提交。"
         elif taken.refusal:
-            errors[command.item] = str(taken.refusal)
+            errors[command.item] = _in_chinese(taken.refusal)
         else:
             recorded += taken.changed
     status = 503 if busy else 422 if errors else 200
@@ -100,6 +108,7 @@ async def answer(word: str, link: Opened, request: Request, services: Using) -> 
 
 
 def _command(item: Item, form: dict[str, str], enterprise: str, errors: dict[str, str]) -> unbind.Answer | None:
+    """The answer of one row; it amends the version its reader saw, so a stale page cannot overwrite a newer answer."""
     chosen, _, why = form.get(f"outcome-{item.id}", "").partition("/")
     why = form.get(f"reason-{item.id}", "") or why
     if not chosen:
@@ -110,11 +119,15 @@ def _command(item: Item, form: dict[str, str], enterprise: str, errors: dict[str
             enterprise=enterprise,
             outcome=Outcome(chosen),
             reason=Reason(why) if why else None,
-            amends=item.version or None,
+            amends=int(form.get(f"version-{item.id}", "0")) or None,
         )
     except ValueError:
         errors[item.id] = "请选择列表中的结果。"
         return None
+
+
+def _in_chinese(refusal: Refusal) -> str:
+    return REFUSAL_ZH.get(refusal.code, str(refusal))
 
 
 async def _form(

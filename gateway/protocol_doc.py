@@ -13,11 +13,23 @@ from typing import Any
 from activities.enterprises import MESSAGE_TYPE
 from domain.unbind import REASONS, ItemState, Outcome
 from gateway.app import bare
-from gateway.problems import STATUS
-from store.disclosure import SharedItem
+from gateway.problems import STATUS, Problem
+from store.disclosure import SharedItem, Subject
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "enterprise-protocol.md"
 TAG = "work items"
+OF_THE_DOORS = (
+    ("not_signed_in", 401),
+    ("bad_signature", 401),
+    ("not_allowed", 403),
+    ("replayed", 409),
+    ("webhook_id_reused", 422),
+    ("forgotten", 410),
+    ("too_large", 413),
+    ("too_many_lines", 413),
+    ("engine_busy", "503, repeat after `Retry-After`"),
+)
+"""What the doors say themselves; the rest comes from the domain."""
 
 INTRODUCTION = """# The enterprise protocol
 
@@ -44,9 +56,11 @@ Every call carries `Authorization: Bearer <your token>`. Every POST is signed be
 [Standard Webhooks](https://www.standardwebhooks.com): `webhook-id` (unique per message, the same at every retry),
 `webhook-timestamp` (Unix seconds, at most 5 minutes off) and `webhook-signature` (`v1,` + base64 HMAC-SHA-256 of
 `id.timestamp.body` under your `whsec_…` secret). Messages from us are signed the same way; check them.
-A message that was taken is remembered: sending it again is answered 409 `replayed`, which means *taken*. After an
-upload whose answer was lost, send the lines again under a new `webhook-id`: what is recorded comes back `unchanged`.
-A line with status `repeat` was not taken now; send it again later.
+A message that was taken is remembered: sending it again is answered 409 `replayed`, which means *taken*. Another
+message under its `webhook-id` is answered 422 `webhook_id_reused` and was *not* taken: a work item's id will not do
+as `webhook-id`, since you acknowledge and answer it. After an upload whose answer was lost, send the lines again
+under a new `webhook-id`: what is recorded comes back `unchanged`. A line with status `repeat` was not
+taken now; send it again later.
 
 ## What we push
 `POST` to your endpoint, any 2xx with an empty or JSON body means taken; 429 and 503 with `Retry-After` are honoured,
@@ -66,8 +80,11 @@ def _lines() -> Iterator[str]:
     spec = bare().openapi()
     meanings = ("new work items", "their answers are due soon", "the holder withdrew them: do nothing more")
     yield from (f"| `{kind}` | {meaning} |" for kind, meaning in zip(MESSAGE_TYPE.values(), meanings, strict=True))
-    yield from ("", "`data.work_items` is a list of:", "")
-    yield from _fields(SharedItem.model_json_schema())
+    for said, model in (
+        ("`data.work_items` is a list of `SharedItem`:", SharedItem),
+        ("`Subject`, whose bindings are meant:", Subject),
+    ):
+        yield from ("", said, "", *_fields(model.model_json_schema()))
     yield from ("", "## Outcomes and reasons", "", "| outcome | reasons |", "|---|---|")
     for outcome in Outcome:
         yield f"| `{outcome}` | {', '.join(f'`{reason}`' for reason in sorted(REASONS[outcome])) or 'none'} |"
@@ -76,25 +93,14 @@ def _lines() -> Iterator[str]:
     for path, methods in spec["paths"].items():
         for method, door in methods.items():
             if TAG in door.get("tags", ()):
-                yield from _door(path, method, door)
-    yield from (
-        "",
-        "## Problems",
-        "",
-        "Errors are RFC 9457 problems with `code`, `detail`, `remedy` and `field`.",
-        "",
-    )
-    yield from (
-        "| code | status |",
-        "|---|---|",
-        "| `not_signed_in`, `bad_signature` | 401 |",
-        "| `replayed` | 409 |",
-    )
-    yield from ("| `too_large` | 413 |", "| `engine_busy` | 503, repeat after `Retry-After` |")
-    yield from (f"| `{code}` | {status} |" for code, status in STATUS.items())
+                yield from _door(path, method, door, spec["components"]["schemas"])
+    yield from ("", "## Problems", "", "Errors are RFC 9457 problems, `application/problem+json`:", "")
+    yield from _fields(Problem.model_json_schema())
+    yield from ("", "| code | status |", "|---|---|")
+    yield from (f"| `{code}` | {status} |" for code, status in (*OF_THE_DOORS, *STATUS.items()))
 
 
-def _door(path: str, method: str, door: dict[str, Any]) -> Iterator[str]:
+def _door(path: str, method: str, door: dict[str, Any], models: dict[str, Any]) -> Iterator[str]:
     yield from ("", f"### {method.upper()} {path}", door.get("description", ""))
     queries = [p for p in door.get("parameters", ()) if p["in"] == "query"]
     yield from (f"- `{p['name']}`: {p.get('description') or p['schema'].get('type')}" for p in queries)
@@ -102,16 +108,31 @@ def _door(path: str, method: str, door: dict[str, Any]) -> Iterator[str]:
         yield from ("", f"Body `{media}`{', one per line' if 'ndjson' in media else ''}:", "")
         yield from _fields(content["schema"])
         yield from (f"\n```json\n{json.dumps(example)}\n```" for example in content["schema"].get("examples", ()))
+    for media, content in door["responses"]["200"]["content"].items():
+        schema = content["schema"]
+        name = schema.get("title") or _kind(schema)
+        above = name == SharedItem.__name__
+        lines = ", one per line" if "ndjson" in media else ""
+        yield from ("", f"Answer 200 `{media}`{lines}: `{name}`{' as above.' if above else ':'}")
+        yield from () if above else ("", *_fields(models.get(name, schema)))
 
 
 def _fields(schema: dict[str, Any]) -> Iterator[str]:
     required = set(schema.get("required", ()))
     for name, field in schema["properties"].items():
-        options = field.get("anyOf", [field])
-        kinds = [o.get("format") or o.get("type") or o.get("$ref", "").rpartition("/")[2] for o in options]
-        kind = " or ".join(k for k in kinds if k and k != "null")
+        kinds = [_kind(option) for option in field.get("anyOf", [field])]
+        kind = " or ".join(kind for kind in kinds if kind != "null" or name in required)
         note = field.get("description", "")
         yield f"- `{name}` ({kind}{'' if name in required else ', optional'}){': ' + note if note else ''}"
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """One word or two for what a value is."""
+    if "items" in schema:
+        return f"list of {_kind(schema['items'])}"
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
+    return str(schema.get("format") or schema.get("type") or schema["$ref"].rpartition("/")[2])
 
 
 if __name__ == "__main__":

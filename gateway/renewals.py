@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Header, Path, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from domain import renewal
 from domain.case import CASE_ID, AppCode
 from domain.privacy import IdTail, PhoneNumber
 from domain.refusal import Refusal
 from domain.registry import Registry
+from domain.sla import SHANGHAI
 from domain.unbind import Item, ItemState, Outcome, Reason
 from gateway.auth import AsCarrier, Using
 from gateway.desk import CaseEnded, EngineBusy
@@ -26,6 +30,36 @@ from store.vault import Person
 T = TypeVar("T")
 
 router = APIRouter(prefix="/v1", tags=["renewals"])
+
+
+CODE = re.compile(r"[A-Za-z0-9._:@-]{1,80}")
+LONG_NUMBER = re.compile(r"[0-9]{11}")
+EARLIEST = datetime(1990, 1, 1, tzinfo=SHANGHAI)
+"""Nobody's mobile contract is older; a date before this is a mistake in the carrier's system."""
+
+
+def _code(text: str) -> str:
+    """It stays in the ledger for ever, so it must not be a person's name, number or ID."""
+    if not CODE.fullmatch(text) or LONG_NUMBER.search(text):
+        raise PydanticCustomError(
+            "code", "it is the code of a system or counter (A-Z a-z 0-9 . _ : @ -, no 11 digits in a row)"
+        )
+    return text
+
+
+def _not_too_early(moment: datetime) -> datetime:
+    if moment < EARLIEST:
+        raise PydanticCustomError("too_early", "it lies before 1990")
+    return moment
+
+
+class IdentityCheck(renewal.IdentityProof):
+    """The identity check (身份核验) the carrier attests: which system or counter checked, how, when."""
+
+    checked_by: Annotated[str, AfterValidator(_code)] = Field(
+        description="Code of the system or counter, never a person's name, number or ID",
+        json_schema_extra={"pattern": f"^{CODE.pattern}$"},
+    )
 
 
 class RenewalRequest(BaseModel):
@@ -52,9 +86,11 @@ class RenewalRequest(BaseModel):
 
     number: str = Field(max_length=20, description="Mainland mobile number, +86 optional")
     id_tail: str | None = Field(None, max_length=6, description="Last six of the holder's ID")
-    activated_at: AwareDatetime = Field(description="When the current holder's contract began (RFC 3339)")
+    activated_at: Annotated[AwareDatetime, AfterValidator(_not_too_early)] = Field(
+        description="When the current holder's contract began (RFC 3339), 1990 or later"
+    )
     apps: list[AppCode] | None = Field(None, max_length=6000, description="App codes; left out: all")
-    identity: renewal.IdentityProof
+    identity: IdentityCheck
 
 
 class AppView(BaseModel):
@@ -181,7 +217,7 @@ def _wish(body: RenewalRequest, key: str) -> Wish:
         ),
         activated_at=body.activated_at,
         apps=body.apps,
-        identity=body.identity,
+        identity=renewal.IdentityProof(**dict(body.identity)),
     )
 
 

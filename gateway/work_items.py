@@ -6,15 +6,17 @@ made from these routes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import Connection
 
 from domain import unbind
+from domain.case import WorkItemId
 from domain.unbind import ItemState, Outcome, Reason
 from gateway.auth import AsEnterprise, SignedMessage, Using
 from gateway.desk import EngineBusy
@@ -23,16 +25,18 @@ from gateway.renewals import busy
 from gateway.services import Services
 from store import views
 from store.disclosure import SharedItem, shared, subject
-from store.vault import get
-from workflows.unbind import Taken
+from store.keys import KeyRing
+from store.vault import NotInVault, Person, get
+from workflows.messages import Taken
 
 router = APIRouter(prefix="/v1", tags=["work items"])
 
 NDJSON = "application/x-ndjson"
 MOST_LINES = 10_000
 PAGE = 200
+LAST_CURSOR = 2**63 - 1
 
-ItemInPath = Annotated[str, Path(pattern=r"^W[0-9A-Z]{20}$", description="Work item id")]
+ItemInPath = Annotated[WorkItemId, Path(description="Work item id")]
 
 
 class _Closed(BaseModel):
@@ -68,7 +72,7 @@ class ExtendBody(_Closed):
 class AnswerLine(AnswerBody):
     """One line of an upload: an answer, or an acknowledgement."""
 
-    work_item: str = Field(pattern=r"^W[0-9A-Z]{20}$")
+    work_item: WorkItemId
     outcome: Outcome | None = Field(None, description="Left out with acknowledge")  # type: ignore[assignment]
     acknowledge: bool = Field(False, description="true: take the item on, instead of answering it")
 
@@ -77,11 +81,20 @@ class AnswerLine(AnswerBody):
     )
 
 
+class _About(BaseModel):
+    """The work item a line is about, whatever else is wrong with it."""
+
+    work_item: WorkItemId
+
+
 class WorkItems(BaseModel):
-    """A page of open work items; `next` is the cursor of the following page."""
+    """A page of open work items."""
 
     work_items: list[SharedItem]
-    next: int | None
+    next: int | None = Field(
+        description="Cursor of the following page. null: this is the last one; next time begin again without `after`,"
+        " since only open items are listed"
+    )
 
 
 class Recorded(BaseModel):
@@ -97,7 +110,7 @@ class LineResult(BaseModel):
     """What became of one line of an upload."""
 
     line: int
-    work_item: str = ""
+    work_item: str = Field("", description="Left empty where the line does not tell")
     status: Literal["recorded", "unchanged", "refused", "repeat"]
     problem: Problem | None = None
 
@@ -118,10 +131,10 @@ def _body(model: type[BaseModel], media: str = "application/json") -> dict[str, 
 async def list_work_items(
     enterprise: AsEnterprise,
     services: Using,
-    after: Annotated[int, Query(ge=0, description="Cursor from the previous page")] = 0,
+    after: Annotated[int, Query(ge=0, le=LAST_CURSOR, description="Cursor from the previous page")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = PAGE,
 ) -> WorkItems:
-    """Your open work items, oldest first. Items stay listed until they are answered."""
+    """Your open work items, oldest first. Items stay listed until they are answered or their case is closed."""
     listed = await services.database.read(lambda c: views.open_items(c, enterprise.code, after, limit))
     full = len(listed) == limit
     return WorkItems(
@@ -135,8 +148,15 @@ async def show_work_item(item: ItemInPath, enterprise: AsEnterprise, services: U
     found = await services.database.read(lambda c: views.item_of(c, enterprise.code, item))
     if found is None:
         raise ProblemError(of_refusal(unbind.refuse_unknown(item)))
-    (one,) = await _shared(services, enterprise.code, [found])
-    return one
+    shown = await _shared(services, enterprise.code, [found])
+    if not shown:
+        raise fail(
+            410,
+            "forgotten",
+            "The case of this work item is closed and its personal data is deleted.",
+            "Nothing needs to be done; call the case desk if the recorded outcome is wrong.",
+        )
+    return shown[0]
 
 
 @router.post("/work-items/{item}/acknowledge")
@@ -186,11 +206,19 @@ async def answer_many(request: Request, message: SignedMessage, services: Using)
 
 
 async def _shared(services: Services, enterprise: str, listed: Sequence[views.ListedItem]) -> list[SharedItem]:
+    """What the enterprise may see of these, without those whose person is forgotten."""
     profile = services.registry.enterprise(enterprise)
-    cases = {one.case for one in listed}
-    people = await services.database.read(lambda c: {case: get(c, services.keys, case) for case in cases})
+    people = await services.database.read(lambda c: _people(c, services.keys, {one.case for one in listed}))
     whose = {case: subject(services.keys, profile, person) for case, person in people.items()}
-    return [shared(one.item, whose[one.case]) for one in listed]
+    return [shared(one.item, whose[one.case]) for one in listed if one.case in whose]
+
+
+def _people(connection: Connection, keys: KeyRing, cases: set[str]) -> dict[str, Person]:
+    people = {}
+    for case in cases:
+        with suppress(NotInVault):
+            people[case] = get(connection, keys, case)
+    return people
 
 
 async def _one(services: Services, message: SignedMessage, command: unbind.ItemCommand) -> Recorded:
@@ -219,15 +247,21 @@ def _malformed(error: ValidationError) -> Problem:
 
 
 def _line(number: int, line: bytes, enterprise: str) -> unbind.ItemCommand | LineResult:
+    """A line's command, or what is wrong with the line."""
     try:
-        parsed = AnswerLine.model_validate_json(line)
+        return _command(AnswerLine.model_validate_json(line), enterprise)
     except ValidationError as error:
-        return LineResult(line=number, work_item=_item_in(line), status="refused", problem=_malformed(error))
+        wrong = _malformed(error)
+    except ProblemError as error:
+        wrong = error.problem
+    return LineResult(line=number, work_item=_item_in(line), status="refused", problem=wrong)
+
+
+def _command(parsed: AnswerLine, enterprise: str) -> unbind.ItemCommand:
     if parsed.acknowledge:
         return unbind.Acknowledge(item=parsed.work_item, enterprise=enterprise)
     if parsed.outcome is None:
-        missing = problem(422, "malformed", "outcome: it is missing.", "Give an outcome, or acknowledge.", "outcome")
-        return LineResult(line=number, work_item=parsed.work_item, status="refused", problem=missing)
+        raise fail(422, "malformed", "outcome: it is missing.", "Give an outcome, or acknowledge.", "outcome")
     return unbind.Answer(
         item=parsed.work_item,
         enterprise=enterprise,
@@ -241,11 +275,9 @@ def _line(number: int, line: bytes, enterprise: str) -> unbind.ItemCommand | Lin
 def _item_in(line: bytes) -> str:
     """The work item a bad line is about, where that can be told."""
     try:
-        found = json.loads(line)
-    except ValueError:
+        return _About.model_validate_json(line).work_item
+    except ValidationError:
         return ""
-    item = found.get("work_item") if isinstance(found, dict) else None
-    return item[:30] if isinstance(item, str) else ""
 
 
 def _line_result(number: int, command: unbind.ItemCommand, taken: Taken | EngineBusy) -> LineResult:

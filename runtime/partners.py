@@ -6,7 +6,6 @@ One JSON file (`JIEBANG_PARTNERS`). `issue` makes a fresh set and hands the clea
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import os
 import secrets
@@ -15,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from pydantic import ValidationError
+from pydantic import PrivateAttr, ValidationError, model_validator
 
 from domain.case import Model
 from domain.registry import Registry
@@ -47,6 +46,15 @@ class Partners(Model):
 
     partners: tuple[Partner, ...]
 
+    _by_code: dict[str, Partner] = PrivateAttr(default_factory=dict)
+    _by_digest: dict[str, Partner] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _indexed(self) -> Self:
+        self._by_code.update((partner.code, partner) for partner in self.partners)
+        self._by_digest.update((partner.token_digest, partner) for partner in self.partners)
+        return self
+
     @classmethod
     def load(cls, path: Path) -> Self:
         """Raises PartnersError."""
@@ -61,21 +69,14 @@ class Partners(Model):
         """For the owner's eyes only."""
         private(path, self.model_dump_json(indent=1))
 
-    def secret(self, code: str) -> str:
-        """A partner's webhook secret. Raises PartnersError."""
-        for partner in self.partners:
-            if partner.code == code:
-                return partner.secret
-        raise PartnersError(f"partner {code} has no credentials: issue some and add them to the partners' file")
+    def secret(self, code: str) -> str | None:
+        """A partner's webhook secret; None for one without credentials."""
+        partner = self._by_code.get(code)
+        return partner.secret if partner else None
 
     def by_token(self, token: str) -> Partner | None:
-        """Whose token this is, compared in constant time."""
-        digest = token_digest(token)
-        found = None
-        for partner in self.partners:
-            if hmac.compare_digest(partner.token_digest, digest):
-                found = partner
-        return found
+        """Whose token this is. How long the look-up takes tells about a digest only, which leads back to no token."""
+        return self._by_digest.get(token_digest(token))
 
 
 def token_digest(token: str) -> str:
@@ -110,11 +111,13 @@ def issue(code: str, kind: PartnerKind, keys: KeyRing) -> tuple[Partner, Issued]
 def add_partner(code: str, registry: Registry, keys: KeyRing, book: Path) -> Issued:
     """Issue credentials to a partner of the registry and write them into the book, in place of older ones.
 
-    Raises PartnersError for a code nobody has.
+    Raises PartnersError for a code nobody has, and for a carrier that could not take part.
     """
     kinds = _kinds(registry)
     if code not in kinds:
         raise PartnersError(f"the registry has no carrier or enterprise {code}: add it there first")
+    if kinds[code] is PartnerKind.CARRIER and not registry.carrier(code).takes_part:
+        raise PartnersError(f"carrier {code} needs endpoint and results in the registry: add them there first")
     partner, issued = issue(code, kinds[code], keys)
     others = [other for other in _known(book) if other.code != code]
     Partners(partners=(*others, partner)).save(book)
@@ -126,8 +129,9 @@ def issue_missing(registry: Registry, keys: KeyRing, book: Path, handed_out: Pat
     partners = _known(book)
     clear = json.loads(handed_out.read_text()) if handed_out.exists() else {"carriers": {}, "enterprises": {}}
     have = {partner.code for partner in partners}
+    idle = {carrier.code for carrier in registry.carriers if not carrier.takes_part}
     for code, kind in _kinds(registry).items():
-        if code not in have:
+        if code not in have | idle:
             partner, issued = issue(code, kind, keys)
             partners.append(partner)
             clear[f"{kind.value}s"][code] = issued.model_dump()

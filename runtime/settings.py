@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from domain import registry as registries
-from runtime.partners import Partners
-from store.keys import KeyRing
+from domain.registry import Channel
+from runtime.partners import Partners, PartnersError
+from store.keys import KeyRing, KeyRingError
 
 HOUSE = Path(__file__).resolve().parent.parent
+PREFIX = "JIEBANG_"
 
 
 class SettingsError(ValueError):
     """A setting does not fit: the sentence names the variable and the remedy."""
 
 
-class Settings(BaseSettings):
+CANNOT_RUN = (SettingsError, KeyRingError, PartnersError, registries.RegistryError)
+"""What keeps a process from starting: one sentence each, said without a traceback."""
+
+
+class MailTls(StrEnum):
+    """How the connection to the mail server is protected."""
+
+    NONE = "none"
+    STARTTLS = "starttls"
+    TLS = "tls"
+
+
+class Settings(BaseModel):
     """Where things are. Every default works for one machine; README lists them as a table."""
 
-    model_config = SettingsConfigDict(env_prefix="JIEBANG_", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     folder: Path = HOUSE / "var"
     database_url: str = ""
@@ -38,8 +54,12 @@ class Settings(BaseSettings):
     smpp_port: int = 2775
     smpp_system_id: str = "jiebang"
     smpp_password: str = "jiebang"  # noqa: S105 - the sandbox's; a real centre's comes from the environment
+    smpp_tls: bool = False
     smtp_host: str = "127.0.0.1"
     smtp_port: int = 25
+    smtp_username: str = ""
+    smtp_password: str = ""
+    smtp_tls: MailTls = MailTls.NONE
     metrics_address: str = ""
     workflow_sandbox: bool = True
     log_level: str = "INFO"
@@ -73,13 +93,39 @@ class Settings(BaseSettings):
             text = self.registry.read_text()
         except OSError as error:
             raise registries.RegistryError(f"no registry at {self.registry}: set JIEBANG_REGISTRY") from error
-        return registries.load(text, {"SANDBOX_URL": self.sandbox_url} if self.sandbox_url else {})
+        return registries.load(text, {"SANDBOX_URL": self.sandbox_url})
 
 
-def load() -> Settings:
-    """From the environment. Raises SettingsError."""
+def load(environment: Mapping[str, str] = os.environ) -> Settings:
+    """From an environment; nothing else is looked at. Raises SettingsError."""
+    given = {name: environment[variable(name)] for name in Settings.model_fields if variable(name) in environment}
     try:
-        return Settings()
+        return Settings.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
-        raise SettingsError(f"JIEBANG_{str(first['loc'][0]).upper()}: {first['msg']}") from error
+        raise SettingsError(f"{variable(str(first['loc'][0]))}: {first['msg']}") from error
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def check_partners(settings: Settings) -> None:
+    """Registry and partners' book fit, so that nobody's message fails days later.
+
+    Raises PartnersError naming the first who has an address but no credentials, or credentials but no address.
+    """
+    registry, book = settings.registry_data, settings.partner_book
+    for enterprise in registry.enterprises:
+        if enterprise.channel is Channel.PUSH and book.secret(enterprise.code) is None:
+            raise PartnersError(
+                f"enterprise {enterprise.code} is pushed to but has no credentials: "
+                f"run `starter.py issue {enterprise.code}`"
+            )
+    for carrier in registry.carriers:
+        if book.secret(carrier.code) is not None and not carrier.takes_part:
+            raise PartnersError(
+                f"carrier {carrier.code} has credentials but no address: "
+                "give it endpoint and results in the registry, or take it out of the partners' file"
+            )

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import httpx
 
+from runtime import settings as configuration
 from runtime.partners import issue_missing, private
 from runtime.settings import HOUSE, Settings
 from store import schema
@@ -107,31 +108,52 @@ class Stack:
         return f"http://127.0.0.1:{self.ports.temporal_ui}"
 
     @property
+    def metrics(self) -> str:
+        """The worker's Prometheus metrics."""
+        return f"http://127.0.0.1:{self.ports.metrics}/metrics"
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """All of them, for programs."""
+        return {
+            "api": self.api,
+            "world": self.world,
+            "temporal": self.temporal,
+            "temporal_ui": self.temporal_ui,
+            "metrics": self.metrics,
+            "logs": str(self.folder / "logs"),
+        }
+
+    @property
     def credentials(self) -> Path:
         """What the world outside was handed."""
         return self.folder / "credentials.json"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The settings every part gets."""
+        """The settings every part gets: its own folder and loopback, whatever was exported for production."""
         return {
             "JIEBANG_FOLDER": str(self.folder),
-            "JIEBANG_REGISTRY": os.environ.get("JIEBANG_REGISTRY", str(SANDBOX_REGISTRY)),
+            "JIEBANG_DATABASE_URL": f"sqlite:///{self.folder}/jiebang.db",
+            "JIEBANG_KEYS": str(self.folder / "keys.json"),
+            "JIEBANG_PARTNERS": str(self.folder / "partners.json"),
+            "JIEBANG_REGISTRY": str(SANDBOX_REGISTRY),
             "JIEBANG_SANDBOX_URL": self.world,
             "JIEBANG_PUBLIC_URL": self.api,
+            "JIEBANG_SMPP_HOST": "127.0.0.1",
             "JIEBANG_SMPP_PORT": str(self.ports.smpp),
+            "JIEBANG_SMTP_HOST": "127.0.0.1",
             "JIEBANG_SMTP_PORT": str(self.ports.smtp),
             "TEMPORAL_ADDRESS": self.temporal,
             "TEMPORAL_NAMESPACE": "default",
+            "TEMPORAL_CONFIG_FILE": os.devnull,
             **self._given,
         }
 
     @property
     def settings(self) -> Settings:
         """The same settings as an object."""
-        prefix = "JIEBANG_"
-        known = {k[len(prefix) :].lower(): v for k, v in self.environment.items() if k.startswith(prefix)}
-        return Settings.model_validate(known)
+        return configuration.load(self.environment)
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -156,9 +178,11 @@ class Stack:
         config = self.settings
         if not config.keys.exists():
             KeyRing.new().save(config.keys)
+        if not any(carrier.takes_part for carrier in config.registry_data.carriers):
+            raise StackError(f"no carrier in {config.registry} has endpoint and results: add them for one")
         issue_missing(config.registry_data, config.key_ring, config.partners, self.credentials)
         schema.upgrade(config.database_url)
-        private(self.folder / "up.json", json.dumps(self._addresses()))
+        private(self.folder / "up.json", json.dumps(self.addresses | self._handed_out()))
 
     def start(self, part: str) -> None:
         """Start one part and wait until it answers."""
@@ -195,7 +219,11 @@ class Stack:
         dynamic = [word for value in DYNAMIC for word in ("--dynamic-config-value", value)]
         self._run("temporal", BIN / "temporal", "server", "start-dev", *ports, *file, *pragmas, *dynamic)
         check = [str(BIN / "temporal"), "operator", "cluster", "health", "--address", self.temporal]
-        self._wait("temporal", lambda: subprocess.run(check, capture_output=True, timeout=10).returncode == 0)  # noqa: S603
+        env = self._process_environment()
+        self._wait(
+            "temporal",
+            lambda: subprocess.run(check, env=env, capture_output=True, timeout=10).returncode == 0,  # noqa: S603
+        )
 
     def _world(self) -> None:
         settings = {
@@ -215,7 +243,7 @@ class Stack:
     def _worker(self) -> None:
         metrics = {"JIEBANG_METRICS_ADDRESS": f"127.0.0.1:{self.ports.metrics}"}
         self._run("worker", sys.executable, "worker.py", extra=metrics)
-        self._wait("worker", lambda: _answers(f"http://127.0.0.1:{self.ports.metrics}/metrics"))
+        self._wait("worker", lambda: _answers(self.metrics))
 
     def _gateway(self) -> None:
         self._run("gateway", sys.executable, "-m", "gateway", "--port", str(self.ports.gateway))
@@ -226,13 +254,18 @@ class Stack:
             self._running[part] = subprocess.Popen(  # noqa: S603
                 [str(word) for word in words],
                 cwd=HOUSE,
-                env={**os.environ, **self.environment, **(extra or {})},
+                env={**self._process_environment(), **(extra or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
+
+    def _process_environment(self) -> dict[str, str]:
+        """This process's environment with the stack's settings in place of any others."""
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("JIEBANG_", "TEMPORAL_"))}
+        return clean | self.environment
 
     def _wait(self, part: str, answers: Callable[[], bool]) -> None:
         until = time.monotonic() + READY_SECONDS
@@ -244,17 +277,11 @@ class Stack:
                 raise StackError(f"{part} did not answer within {READY_SECONDS:.0f} s: see {log}")
             time.sleep(0.05)
 
-    def _addresses(self) -> dict[str, str]:
+    def _handed_out(self) -> dict[str, str]:
+        """What the command line needs to speak as a carrier."""
         clear = json.loads(self.credentials.read_text())["carriers"]
         carrier = next(iter(clear))
-        return {
-            "api": self.api,
-            "carrier": carrier,
-            "token": clear[carrier]["token"],
-            "world": self.world,
-            "temporal": self.temporal,
-            "temporal_ui": self.temporal_ui,
-        }
+        return {"carrier": carrier, "token": clear[carrier]["token"]}
 
 
 def _answers(url: str) -> bool:

@@ -13,11 +13,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, select
 
 from domain.case import CaseKind
+from domain.renewal import RenewalStatus, frees_number
 from domain.unbind import Item, evolve_item
 from store.keys import KeyRing, KeyRingError
 from store.ledger import seal
 from store.projection import CURSOR_STRIDE, PROJECTIONS, item_values, project
-from store.tables import cases, ledger, submissions, work_items
+from store.tables import cases, ledger, running, submissions, work_items
 
 CHUNK = 500
 
@@ -52,6 +53,7 @@ def verify(connection: Connection, keys: KeyRing, progress: Callable[[int], None
     stored: int = connection.execute(select(func.count()).select_from(work_items)).scalar_one()
     if stored != items:
         raise Difference(f"there are {stored} work items, the ledger opened {items}: run rebuild")
+    _check_running(connection)
     return Verified(events, len(heads), items)
 
 
@@ -138,6 +140,24 @@ def _check_case(connection: Connection, case: str) -> int:
     if seen != len(items):
         raise Difference(f"case {case} has {seen} work items, its events opened {len(items)}: run rebuild")
     return len(items)
+
+
+def _check_running(connection: Connection) -> None:
+    """Every renewal that is not over holds its number, and nobody else does."""
+    renewals = connection.execute(
+        select(cases.c.case_id, cases.c.status).where(cases.c.kind == CaseKind.RENEWAL.value)
+    ).all()
+    over = {row.case_id for row in renewals if frees_number(RenewalStatus(row.status))}
+    under_way = {row.case_id for row in renewals} - over
+    holding = set(connection.execute(select(running.c.case_id)).scalars())
+    for case in sorted(under_way - holding):
+        raise Difference(
+            f"renewal {case} is under way but does not hold its number, so that another could begin: "
+            "restore its row of the table running from your backup, or withdraw it"
+        )
+    for case in sorted(holding - under_way):
+        remedy = "run rebuild" if case in over else "delete its row of the table running"
+        raise Difference(f"{case} holds a number but is no renewal under way: {remedy}")
 
 
 def rebuild(connection: Connection, progress: Callable[[int], None] | None = None) -> int:

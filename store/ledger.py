@@ -20,10 +20,6 @@ from store.projection import PROJECTIONS, project
 from store.tables import cases, ledger
 
 
-class StepConflict(Exception):
-    """A step was recorded before with other events: two writers believe to be the same step of a case."""
-
-
 @dataclass(frozen=True)
 class Append:
     """Events of one step of one case."""
@@ -63,15 +59,12 @@ _LAST = select(func.coalesce(func.max(ledger.c.position), 0))
 _INSERT = insert(ledger)
 
 
-def append(connection: Connection, keys: KeyRing, order: Append, *, decided: bool = False) -> tuple[Event, ...]:
+def append(connection: Connection, keys: KeyRing, order: Append) -> tuple[Event, ...]:
     """Write a step and fold it into the read models, in the caller's transaction; return its events.
 
-    A step that is there already is read back instead. With `decided` its events must be the same ones
-    (a workflow's decision is deterministic), else StepConflict.
+    A step that is there already is read back instead, whatever the order says.
     """
     (recorded,) = append_steps(connection, keys, (order,))
-    if decided and recorded != tuple(order.events):
-        raise StepConflict(f"{order.case} recorded {order.step} before with other events")
     return recorded
 
 
@@ -129,7 +122,7 @@ def parse(rows: Iterable[Row[Any]]) -> list[Event]:
     return [PROJECTIONS[CaseKind(row.kind)].events.validate_json(row.data) for row in rows]
 
 
-def has_step(connection: Connection, case: str, step: str) -> bool:
-    """Whether a step of a case is recorded."""
-    found = select(ledger.c.seq).where(ledger.c.case_id == case, ledger.c.step == step).limit(1)
-    return connection.execute(found).one_or_none() is not None
+def step_at(connection: Connection, case: str, step: str) -> datetime | None:
+    """When a step of a case was recorded; None if it was not."""
+    found = select(ledger.c.at).where(ledger.c.case_id == case, ledger.c.step == step).limit(1)
+    return connection.execute(found).scalar_one_or_none()

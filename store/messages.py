@@ -94,6 +94,15 @@ def left_us(connection: Connection, case: str, step: str) -> bool:
     return bool(connection.execute(parts).scalar_one())
 
 
+def tries(connection: Connection, case: str, step: str) -> int:
+    """How many times the message was handed over, judged by the parts of earlier tries."""
+    parts: int = connection.execute(select(short_messages.c.parts).where(_is(case, step))).scalar_one()
+    every = select(func.count()).select_from(message_parts)
+    here = every.where(message_parts.c.case_id == case, message_parts.c.step == step)
+    handed_over: int = connection.execute(here).scalar_one()
+    return handed_over // max(parts, 1)
+
+
 def _part(connection: Connection, case: str, step: str, message_id: str, new: MessageState | None) -> None:
     here = message_parts.c.message_id == message_id
     known = connection.execute(select(message_parts.c.state).where(here)).scalar_one_or_none()

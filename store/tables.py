@@ -173,6 +173,8 @@ seen_messages = Table(
     metadata,
     Column("partner", String(40), primary_key=True),
     Column("message_id", String(120), primary_key=True),
+    Column("digest", String(60), nullable=False),
     Column("seen_at", Utc, nullable=False, index=True),
 )
-"""Signed messages already taken: a replay is refused while its signature could still be valid."""
+"""Signed messages already taken, each with a digest of what it said: a replay is refused while its signature could
+still be valid, and an id used again for something else is told apart."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from domain import renewal, unbind
 from domain.case import CaseKind, root
 from store.projection import load_state
-from store.tables import work_items
+from store.tables import cases, work_items
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,15 @@ class ListedItem:
 
 
 def open_items(connection: Connection, enterprise: str, after: int, limit: int) -> list[ListedItem]:
-    """An enterprise's open work items, oldest first, from beyond a cursor."""
+    """An enterprise's open work items, oldest first, from beyond a cursor.
+
+    What was never answered stays open; once its case is closed nobody waits for it any more.
+    """
     rows = connection.execute(
         select(work_items)
+        .join(cases, cases.c.case_id == work_items.c.case_id)
         .where(
+            cases.c.status == unbind.UnbindStatus.OPEN.value,
             work_items.c.enterprise == enterprise,
             work_items.c.open.is_(True),
             work_items.c.cursor > after,

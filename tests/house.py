@@ -32,8 +32,9 @@ from store.database import Database
 from store.keys import KeyRing
 from store.vault import Person
 from tests.support import eventually
+from workflows.messages import Taken
 from workflows.renewal import RenewalWorkflow
-from workflows.unbind import Taken, UnbindWorkflow
+from workflows.unbind import UnbindWorkflow
 
 NUMBER = PhoneNumber("13800138000")
 TAIL = IdTail("01123X")

@@ -1,7 +1,7 @@
 """How long activities may take and how often they are tried: one table for all workflows.
 
-No retry is without an end or an alarm: writes to our own database are retried until it is back (the
-activity raises the alarm from its fifth attempt), the outside world for a week, after which the case says so.
+No retry is without an end or an alarm: writes to our own database are retried until it is back (an
+alarm is raised from the fifth attempt: `activities/alarm.py`), the outside world for a week, after which the case says so.
 """
 
 from __future__ import annotations

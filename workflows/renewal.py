@@ -6,38 +6,26 @@ eligibility (asked again while the carrier does not know) → unbind requests as
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities import contracts
-    from activities.contracts import AskEligibility, RecordRenewal, Tell
+    from activities.contracts import AskEligibility, Recall, RecordRenewal, Tell
     from domain import renewal
-    from domain.case import Event, Model
+    from domain.case import Event
     from domain.refusal import Refusal
-    from domain.registry import RenewalPolicy
     from domain.renewal import ENDED, RenewalStatus
     from domain.unbind import ItemState
     from workflows.clockwork import OUTSIDE, OWN_DATABASE
     from workflows.memory import Memory
-    from workflows.unbind import UnbindOrder, UnbindReport, UnbindWorkflow
+    from workflows.messages import RenewalOrder, UnbindOrder, UnbindReport, WithdrawalReply, WithdrawalTaken
+    from workflows.unbind import UnbindWorkflow
 
-
-class RenewalOrder(Model):
-    """A renewal starts from its first event, which the gateway has recorded, and the policy of that day."""
-
-    submitted: renewal.Submitted
-    policy: RenewalPolicy
-
-
-class WithdrawalTaken(Model):
-    """Where the renewal stands after a withdrawal, or why it was refused."""
-
-    status: RenewalStatus
-    refusal: Refusal | None = None
+Who = Literal["holder", "carrier"]
 
 
 @workflow.defn
@@ -47,9 +35,13 @@ class RenewalWorkflow:
     @workflow.init
     def __init__(self, order: RenewalOrder) -> None:
         self._order = order
-        self._memory = Memory(renewal.evolve, self._write, renewal.evolve(None, order.submitted))
+        self._memory: Memory[renewal.State] = Memory(
+            renewal.evolve, self._write, self._recall, renewal.evolve(None, order.submitted)
+        )
         self._reports: dict[str, dict[str, ItemState]] = {}
-        self._children: list[asyncio.Task[UnbindReport]] = []
+        self._withdrawn: dict[str, int] = {}
+        self._children: dict[str, asyncio.Task[None]] = {}
+        self._telling: dict[Who, asyncio.Task[None]] = {}
 
     # ── the story ────────────────────────────────────────────────────────────────────────────────────
 
@@ -61,7 +53,8 @@ class RenewalWorkflow:
             await self._ask_enterprises()
             await self._follow()
         else:
-            await self._tell()
+            self._tell()
+        await asyncio.gather(*self._telling.values())
         await self._decide(renewal.Close())
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._state
@@ -104,46 +97,63 @@ class RenewalWorkflow:
                 id=part,
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             )
-            self._children.append(asyncio.create_task(_result(child)))
-        if self._state.withdrawal_asked_at:
-            await self._pass_withdrawal_on()
+            self._children[part] = asyncio.create_task(self._until_closed(part, child))
+            if self._state.withdrawal_asked_at:
+                await self._pass_withdrawal_on(part)
 
     async def _follow(self) -> None:
         """Tell what the reports say whenever they say something new, until every part is closed."""
-        while not all(child.done() for child in self._children):
-            await workflow.wait_condition(lambda: self._has_news() or all(child.done() for child in self._children))
+        while not self._all_closed():
+            await workflow.wait_condition(lambda: self._has_news() or self._all_closed())
             await self._tell_news()
-        for child in self._children:
-            report = await child
-            self._reports[report.case] = dict(report.outcomes)
         await self._tell_news()
 
     # ── doors ────────────────────────────────────────────────────────────────────────────────────────
 
     @workflow.signal
     def report(self, report: UnbindReport) -> None:
-        """From an unbind request: nothing is waited for any more, or a late answer came."""
+        """From an unbind request: nothing is waited for any more, or the last overdue answer came."""
         self._reports[report.case] = dict(report.outcomes)
+
+    @workflow.signal
+    def withdrawal(self, reply: WithdrawalReply) -> None:
+        """From an unbind request: so many of its work items were withdrawn."""
+        self._withdrawn.setdefault(reply.case, reply.withdrawn)
 
     @workflow.update
     async def withdraw(self) -> WithdrawalTaken:
         """The holder changes their mind; what an enterprise has acknowledged goes on."""
         asked_before = self._state.withdrawal_asked_at
         refusal = await self._decide(renewal.Withdraw())
-        if refusal is None and not asked_before:
-            await self._pass_withdrawal_on()
+        if refusal is None and self._state.status is RenewalStatus.RUNNING:
+            if not asked_before:
+                for part in list(self._children):
+                    await self._pass_withdrawal_on(part)
+            await workflow.wait_condition(lambda: self._withdrawn.keys() >= set(self._state.parts))
+            refusal = None if any(self._withdrawn.values()) else renewal.too_late_to_withdraw()
         return WithdrawalTaken(status=self._state.status, refusal=refusal)
+
+    # ── steps ────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def _state(self) -> renewal.State:
         return self._memory.state
 
-    # ── steps ────────────────────────────────────────────────────────────────────────────────────────
+    async def _until_closed(self, part: str, child: workflow.ChildWorkflowHandle[Any, UnbindReport]) -> None:
+        """A part's last word; one that was ended by force leaves its last report standing."""
+        try:
+            self._reports[part] = dict((await child).outcomes)
+        except ChildWorkflowError:
+            workflow.logger.error("an unbind request of this renewal was ended by force")
 
-    async def _pass_withdrawal_on(self) -> None:
-        started = self._state.parts[: len(self._children)]
-        for part in started:
+    async def _pass_withdrawal_on(self, part: str) -> None:
+        try:
             await workflow.get_external_workflow_handle_for(UnbindWorkflow.run, part).signal(UnbindWorkflow.withdraw)
+        except FailureError:
+            self._withdrawn.setdefault(part, 0)  # it is closed: nothing in it can be withdrawn
+
+    def _all_closed(self) -> bool:
+        return all(child.done() for child in self._children.values())
 
     def _merged(self) -> dict[str, ItemState]:
         return {app: state for report in self._reports.values() for app, state in report.items()}
@@ -154,39 +164,58 @@ class RenewalWorkflow:
     async def _tell_news(self) -> None:
         if self._has_news():
             await self._decide(renewal.Report(outcomes=self._merged()))
-            await self._tell()
+            self._tell()
 
-    async def _tell(self) -> None:
-        """Holder and carrier, side by side: neither waits for the other."""
+    def _tell(self) -> None:
+        """Holder and carrier, each in order and neither waiting for the other."""
         tell = Tell(case=self._state.case, summary=self._state.summaries, state=self._state)
-        await asyncio.gather(
-            self._told("holder", tell, workflow.execute_activity(contracts.tell_holder, tell, **OUTSIDE)),
-            self._told("carrier", tell, workflow.execute_activity(contracts.tell_carrier, tell, **OUTSIDE)),
-        )
-        await self._memory.write()
+        for who, contract in TELLING.items():
+            before = self._telling.get(who)
+            self._telling[who] = asyncio.create_task(self._told(who, contract, tell, before))
 
-    async def _told(self, who: Any, tell: Tell, telling: Coroutine[Any, Any, Event]) -> None:
+    async def _told(
+        self,
+        who: Who,
+        contract: Callable[[Tell], Coroutine[Any, Any, Event]],
+        tell: Tell,
+        before: asyncio.Task[None] | None,
+    ) -> None:
         """What the activity recorded is folded in; after a week of tries the case says nobody was told."""
+        if before:
+            await before
         try:
-            self._memory.happened(await telling, written=True)
+            self._memory.happened(await workflow.execute_activity(contract, tell, **OUTSIDE), written=True)
         except ActivityError as error:
-            code = getattr(error.cause, "type", None) or "unreachable"
-            self._memory.happened(renewal.NotTold(at=workflow.now(), who=who, summary=tell.summary, code=code))
+            code = error.cause.type if isinstance(error.cause, ApplicationError) else None
+            while True:
+                not_told = renewal.NotTold(
+                    at=workflow.now(), who=who, summary=tell.summary, code=code or "unreachable"
+                )
+                self._memory.happened(not_told)
+                if await self._memory.write():
+                    return
 
     # ── memory ───────────────────────────────────────────────────────────────────────────────────────
 
     async def _decide(self, command: renewal.Command) -> Refusal | None:
-        decision = renewal.decide(self._state, command, workflow.now(), self._order.policy)
-        if isinstance(decision, Refusal):
-            return decision
-        self._memory.happened(*decision)
-        await self._memory.write()
-        return None
+        while True:
+            decision = renewal.decide(self._state, command, workflow.now(), self._order.policy)
+            if isinstance(decision, Refusal):
+                return decision
+            self._memory.happened(*decision)
+            if await self._memory.write():
+                return None
 
-    async def _write(self, step: str, events: tuple[Event, ...]) -> None:
-        order = RecordRenewal(case=self._state.case, step=step, events=events)
-        await workflow.execute_local_activity(contracts.record_renewal, order, **OWN_DATABASE)
+    async def _write(self, step: str, events: tuple[Event, ...]) -> bool:
+        order = RecordRenewal(case=self._order.submitted.case, step=step, events=events)
+        return await workflow.execute_local_activity(contracts.record_renewal, order, **OWN_DATABASE)
+
+    async def _recall(self) -> renewal.State:
+        order = Recall(case=self._order.submitted.case)
+        return await workflow.execute_local_activity(contracts.recall_renewal, order, **OWN_DATABASE)
 
 
-async def _result(child: workflow.ChildWorkflowHandle[Any, UnbindReport]) -> UnbindReport:
-    return await child
+TELLING: dict[Who, Callable[[Tell], Coroutine[Any, Any, Any]]] = {
+    "holder": contracts.tell_holder,
+    "carrier": contracts.tell_carrier,
+}

@@ -6,69 +6,34 @@ items of a request: one bulk activity per round of delivery, one timer for the e
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
 
-from pydantic import AwareDatetime, Field
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities import contracts
-    from activities.contracts import Escalate, ExtendedClock, GiveNotice, NoticeGiven, OpenUnbind, RecordUnbind
+    from activities.contracts import (
+        Escalate,
+        ExtendedClock,
+        GiveNotice,
+        NoticeGiven,
+        OpenUnbind,
+        Recall,
+        RecordUnbind,
+    )
     from domain import unbind
-    from domain.case import AppCode, CaseId, Event, Model, WorkItemId
+    from domain.case import Event
     from domain.refusal import Refusal
     from domain.sla import Deadline
     from domain.unbind import ItemState, Notice
     from workflows.clockwork import DELIVERY, OUTSIDE, OWN_DATABASE
     from workflows.memory import Memory
+    from workflows.messages import Batch, BatchTaken, Carried, Taken, UnbindOrder, UnbindReport, WithdrawalReply
 
-MOST_COMMANDS = 500
-"""Commands in one update: a whole part of a renewal answered at once."""
-
-
-class UnbindOrder(Model):
-    """What an unbind request starts from; `carried` is set when it continues as new."""
-
-    case: CaseId
-    parent: CaseId
-    apps: tuple[AppCode, ...]
-    boundary: AwareDatetime
-    late_window: timedelta
-    tell_parent: bool = True
-    carried: unbind.State | None = None
-    steps: int = 0
-    reported: Mapping[AppCode, ItemState] = {}
-
-
-class Batch(Model):
-    """Commands of one or many enterprises that arrived together."""
-
-    commands: tuple[unbind.ItemCommand, ...] = Field(min_length=1, max_length=MOST_COMMANDS)
-
-
-class Taken(Model):
-    """What became of one command: the item as it is now, or the refusal; `changed` is false for a repetition."""
-
-    item: WorkItemId
-    state: ItemState | None = None
-    version: int = 0
-    changed: bool = False
-    refusal: Refusal | None = None
-
-
-class BatchTaken(Model):
-    """One entry per command, in the batch's order."""
-
-    taken: tuple[Taken, ...]
-
-
-class UnbindReport(Model):
-    """How a part stands: every app's state."""
-
-    case: CaseId
-    outcomes: Mapping[AppCode, ItemState]
+MOST_REPORTS = 2
+"""Reports before the close: when nothing is waited for, and when the last overdue answer came."""
 
 
 @workflow.defn
@@ -78,12 +43,19 @@ class UnbindWorkflow:
     @workflow.init
     def __init__(self, order: UnbindOrder) -> None:
         self._order = order
-        self._memory = Memory(unbind.evolve, self._write, order.carried, order.steps)
+        carried = order.carried
+        self._memory: Memory[unbind.State] = (
+            Memory(unbind.evolve, self._write, self._recall, carried.state, carried.count)
+            if carried
+            else Memory(unbind.evolve, self._write, self._recall)
+        )
+        self._reports = carried.reports if carried else 0
+        self._reported: dict[str, ItemState] = dict(carried.reported) if carried else {}
+        self._escalating: asyncio.Task[None] | None = None
         self._waiting = 0
         self._open = 0
         self._look = False
-        self._reported = dict(order.reported)
-        if order.carried is not None:
+        if carried:
             self._count()
 
     # ── the story ────────────────────────────────────────────────────────────────────────────────────
@@ -101,13 +73,12 @@ class UnbindWorkflow:
                 for notice, items in agenda.notices.items():
                     await self._give(notice, items)
                 continue
+            self._escalate()
             await self._report()
             if workflow.info().is_continue_as_new_suggested():
                 await self._continue()
             await self._sleep_until(agenda)
-        self._happened(unbind.Closed(at=workflow.now()))
-        await self._memory.write()
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await self._close()
         return self._standing()
 
     # ── doors: updates from the gateway, a signal from the parent ────────────────────────────────────
@@ -117,19 +88,24 @@ class UnbindWorkflow:
         """Acknowledgements, answers, amendments and extensions; each is decided on its own."""
         await workflow.wait_condition(lambda: self._memory.opened)
         clocks = [await self._clock(c) if isinstance(c, unbind.Extend) else None for c in batch.commands]
-        taken = tuple(self._take(command, clock) for command, clock in zip(batch.commands, clocks, strict=True))
-        await self._memory.write()
-        return BatchTaken(taken=taken)
+        while True:
+            taken = tuple(self._take(command, clock) for command, clock in zip(batch.commands, clocks, strict=True))
+            if await self._written():
+                return BatchTaken(taken=taken)
 
     @workflow.signal
     async def withdraw(self) -> None:
-        """From the parent, which has checked and recorded the holder's wish."""
+        """From the parent, which has recorded the holder's wish and waits for the reply."""
         await workflow.wait_condition(lambda: self._memory.opened)
-        decision = unbind.decide(self.state, unbind.Withdraw(), workflow.now())
-        if not isinstance(decision, Refusal):
-            self._happened(*decision)
-            await self._memory.write()
+        while True:
+            decision = unbind.decide(self.state, unbind.Withdraw(), workflow.now())
+            withdrawn = () if isinstance(decision, Refusal) else decision
+            self._happened(*withdrawn)
+            if await self._written():
+                break
         self._look = True
+        count = sum(len(unbind.touched(event)) for event in withdrawn)
+        await self._tell_parent("withdrawal", WithdrawalReply(case=self._order.case, withdrawn=count))
 
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -172,19 +148,10 @@ class UnbindWorkflow:
         return Taken(item=item.id, state=item.state, version=item.version, changed=bool(decision))
 
     async def _mark_overdue(self, overdue: tuple[str, ...]) -> None:
-        """Record the breach at once; the mail to the desk may take as long as it takes."""
-        if not overdue:
-            return
-        self._happened(unbind.WentOverdue(at=workflow.now(), items=overdue))
-        await self._memory.write()
-        try:
-            await workflow.execute_activity(
-                contracts.escalate,
-                Escalate(case=self._order.case, step=self._memory.step("escalate"), items=overdue),
-                **OUTSIDE,
-            )
-        except ActivityError:
-            workflow.logger.error("overdue items could not be mailed to the desk; they are in its queue")
+        """Record the breach at once; the agenda is looked at again whatever the ledger says."""
+        if overdue:
+            self._happened(unbind.WentOverdue(at=workflow.now(), items=overdue))
+            await self._written()
 
     async def _give(self, notice: Notice, items: Mapping[str, tuple[str, ...]]) -> None:
         """One round of delivery: what was told is in the ledger already, what failed is decided here."""
@@ -193,10 +160,9 @@ class UnbindWorkflow:
             GiveNotice(case=self._order.case, round=self._memory.step(notice.value), notice=notice, items=items),
             **DELIVERY,
         )
-        for enterprise in given.told:
+        for enterprise, at in given.told.items():
             self._happened(
-                unbind.Noticed(at=given.at, notice=notice, enterprise=enterprise, items=items[enterprise]),
-                written=True,
+                unbind.Noticed(at=at, notice=notice, enterprise=enterprise, items=items[enterprise]), written=True
             )
         now = workflow.now()
         for failure in given.failed:
@@ -211,21 +177,40 @@ class UnbindWorkflow:
                     try_after=now + unbind.backoff(first, failure.retry_after),
                 )
             )
-        await self._memory.write()
+        await self._written()
+
+    def _escalate(self) -> None:
+        """Tell the case desk about overdue items, beside everything else: nobody waits for a mail server."""
+        items = unbind.to_escalate(self.state)
+        if items and self._escalating is None:
+            self._escalating = asyncio.create_task(self._escalated(items))
+
+    async def _escalated(self, items: tuple[str, ...]) -> None:
+        order = Escalate(case=self._order.case, step=self._memory.step("escalate"), items=items)
+        try:
+            self._happened(await workflow.execute_activity(contracts.escalate, order, **OUTSIDE), written=True)
+        except ActivityError:
+            workflow.logger.error("the case desk could not be told of overdue items for a week")
+            return
+        self._escalating = None
+        self._look = True
 
     async def _report(self) -> None:
         """Tell the parent when nothing is waited for any more, and again when the last overdue answer came."""
-        outcomes = dict(self._standing().outcomes)
-        if self._waiting or outcomes == self._reported or (self._reported and self._open):
+        standing = self._standing()
+        if self._waiting or dict(standing.outcomes) == self._reported:
             return
-        self._reported = outcomes
-        if not self._order.tell_parent:
+        if self._reports and (self._open or self._reports >= MOST_REPORTS):
             return
-        parent = workflow.get_external_workflow_handle(self._order.parent)
+        self._reports += 1
+        self._reported = dict(standing.outcomes)
+        await self._tell_parent("report", standing)
+
+    async def _tell_parent(self, signal: str, message: UnbindReport | WithdrawalReply) -> None:
         try:
-            await parent.signal("report", self._standing())
+            await workflow.get_external_workflow_handle(self._order.parent).signal(signal, message)
         except FailureError:
-            workflow.logger.error("the renewal of this unbind request is gone; its report stays in the ledger")
+            workflow.logger.error("the parent of this unbind request is gone; what it missed is in the ledger")
 
     async def _sleep_until(self, agenda: unbind.Agenda) -> None:
         """Until the earliest clock, or until an answer or a withdrawal makes a look worth while."""
@@ -240,10 +225,18 @@ class UnbindWorkflow:
     async def _continue(self) -> None:
         """A fresh history with the same state, once every caller has its answer."""
         await workflow.wait_condition(workflow.all_handlers_finished)
-        carried = self._order.model_copy(
-            update={"carried": self.state, "steps": self._memory.steps, "reported": self._reported}
-        )
-        workflow.continue_as_new(carried)
+        if self._escalating is not None:
+            self._escalating.cancel()
+        carried = Carried(state=self.state, count=self._memory.count, reports=self._reports, reported=self._reported)
+        workflow.continue_as_new(self._order.model_copy(update={"carried": carried}))
+
+    async def _close(self) -> None:
+        if self._escalating is not None:
+            self._escalating.cancel()
+        while self.state.header.status is unbind.UnbindStatus.OPEN:
+            self._happened(unbind.Closed(at=workflow.now()))
+            await self._written()
+        await workflow.wait_condition(workflow.all_handlers_finished)
 
     # ── memory ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -256,12 +249,24 @@ class UnbindWorkflow:
                 new = self.state.items[key].state
                 self._waiting += (new in unbind.WAITING) - (old in unbind.WAITING)
                 self._open += (new in unbind.OPEN) - (old in unbind.OPEN)
-        if not self._waiting and (not self._reported or not self._open):
+        if not self._waiting and self._reports < MOST_REPORTS and (not self._reports or not self._open):
             self._look = True
 
-    async def _write(self, step: str, events: tuple[Event, ...]) -> None:
+    async def _written(self) -> bool:
+        """See `Memory.write`; after a recall everything is looked at afresh."""
+        if await self._memory.write():
+            return True
+        self._count()
+        self._look = True
+        return False
+
+    async def _write(self, step: str, events: tuple[Event, ...]) -> bool:
         order = RecordUnbind(case=self._order.case, step=step, events=events)
-        await workflow.execute_local_activity(contracts.record_unbind, order, **OWN_DATABASE)
+        return await workflow.execute_local_activity(contracts.record_unbind, order, **OWN_DATABASE)
+
+    async def _recall(self) -> unbind.State:
+        order = Recall(case=self._order.case)
+        return await workflow.execute_local_activity(contracts.recall_unbind, order, **OWN_DATABASE)
 
     def _count(self) -> None:
         items = self.state.items.values()

@@ -16,6 +16,7 @@ from domain.unbind.agenda import (
     next_notice,
     settled,
     tally,
+    to_escalate,
 )
 from domain.unbind.fold import (
     TOLD_AT,
@@ -41,6 +42,7 @@ from domain.unbind.words import (
     Answered,
     Closed,
     Decision,
+    Escalated,
     Extend,
     Extended,
     Header,
@@ -75,6 +77,7 @@ __all__ = [
     "Answered",
     "Closed",
     "Decision",
+    "Escalated",
     "Extend",
     "Extended",
     "Header",
@@ -107,5 +110,6 @@ __all__ = [
     "refuse_unknown",
     "settled",
     "tally",
+    "to_escalate",
     "touched",
 ]

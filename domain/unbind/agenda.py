@@ -22,6 +22,9 @@ from domain.unbind.words import (
     State,
 )
 
+WITHDRAWAL_TRIED = timedelta(days=7)
+"""How long an enterprise that cannot be reached is told of a withdrawal; its answers are refused anyway."""
+
 
 class Agenda(Model):
     """What the workflow has to do now, and when it has to look again."""
@@ -76,12 +79,17 @@ def agenda(state: State, now: datetime) -> Agenda:
     )
 
 
+def to_escalate(state: State) -> tuple[WorkItemId, ...]:
+    """Overdue items the case desk does not know of yet."""
+    return tuple(i.id for i in state.items.values() if i.state is ItemState.OVERDUE and i.escalated_at is None)
+
+
 def closes_at(state: State) -> datetime:
     """When the last answer is taken: the late window after the last deadline; at once if all is withdrawn and told."""
     owed = [i.due_at for i in state.items.values() if i.state is not ItemState.WITHDRAWN]
     if not owed:
         told = [
-            i.withdrawal_told_at or i.due_at + state.header.late_window
+            i.withdrawal_told_at or (i.withdrawn_at or i.due_at) + WITHDRAWAL_TRIED
             for i in state.items.values()
             if i.delivered_at
         ]

@@ -12,6 +12,7 @@ from domain.unbind.words import (
     Acknowledged,
     Answered,
     Closed,
+    Escalated,
     Extended,
     Header,
     Item,
@@ -34,7 +35,7 @@ def touched(event: Event) -> tuple[str, ...]:
     match event:
         case Opened():
             return tuple(new.id for new in event.items)
-        case Noticed() | NoticeFailed() | WentOverdue() | Withdrawn():
+        case Noticed() | NoticeFailed() | WentOverdue() | Escalated() | Withdrawn():
             return event.items
         case Acknowledged() | Answered() | Extended():
             return (event.item,)
@@ -151,6 +152,11 @@ def _(event: Extended, item: Item) -> dict[str, object]:
 @_change.register
 def _(event: WentOverdue, item: Item) -> dict[str, object]:
     return {"state": ItemState.OVERDUE, "overdue_at": event.at}
+
+
+@_change.register
+def _(event: Escalated, item: Item) -> dict[str, object]:
+    return {"escalated_at": event.at}
 
 
 @_change.register

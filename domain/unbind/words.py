@@ -112,6 +112,7 @@ class Item(Model):
     acknowledged_at: AwareDatetime | None = None
     reminded_at: AwareDatetime | None = None
     overdue_at: AwareDatetime | None = None
+    escalated_at: AwareDatetime | None = None
     answered_at: AwareDatetime | None = None
     withdrawn_at: AwareDatetime | None = None
     withdrawal_told_at: AwareDatetime | None = None
@@ -229,6 +230,13 @@ class WentOverdue(Event):
     items: tuple[WorkItemId, ...]
 
 
+class Escalated(Event):
+    """The case desk was told about overdue items (升级)."""
+
+    type: Literal["escalated"] = "escalated"
+    items: tuple[WorkItemId, ...]
+
+
 class Withdrawn(Event):
     """The holder withdrew what no enterprise had acknowledged (撤回)."""
 
@@ -243,7 +251,16 @@ class Closed(Event):
 
 
 UnbindEvent = Annotated[
-    Opened | Noticed | NoticeFailed | Acknowledged | Answered | Extended | WentOverdue | Withdrawn | Closed,
+    Opened
+    | Noticed
+    | NoticeFailed
+    | Acknowledged
+    | Answered
+    | Extended
+    | WentOverdue
+    | Escalated
+    | Withdrawn
+    | Closed,
     Field(discriminator="type"),
 ]
 

@@ -71,6 +71,7 @@ def upgrade() -> None:
         "seen_messages",
         sa.Column("partner", sa.String(length=40), nullable=False),
         sa.Column("message_id", sa.String(length=120), nullable=False),
+        sa.Column("digest", sa.String(length=60), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("partner", "message_id", name=op.f("pk_seen_messages")),
     )

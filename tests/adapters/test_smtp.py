@@ -50,6 +50,12 @@ async def test_a_retry_has_the_same_message_id(server: SandboxMailServer, mailer
     assert [mail.message_id for mail in server.messages] == [MESSAGE_ID, MESSAGE_ID]
 
 
+async def test_a_message_id_gets_the_sender_s_domain(server: SandboxMailServer) -> None:
+    for sender in (FROM, f"解绑 <{FROM}>"):
+        await SmtpMailer(server.host, server.port, sender).send(TO, SUBJECT, TEXT, "case-7f3a.1")
+    assert [mail.message_id for mail in server.messages] == [MESSAGE_ID, MESSAGE_ID]
+
+
 @pytest.mark.parametrize(
     ("refusing", "expected", "code"),
     [

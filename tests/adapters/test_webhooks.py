@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -90,6 +91,35 @@ async def test_hanging_and_absent_partners_are_unavailable(monkeypatch: pytest.M
     await server.wait_closed()
     with pytest.raises(Unavailable, match="http_no_connection"):
         await http.send("p", f"http://127.0.0.1:{port}/", "id", {})
+    await http.close()
+
+
+async def test_a_partner_that_drips_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.webhooks.TOTAL_SECONDS", 0.7)
+    http, _ = partner_http()
+
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n")
+            for _ in range(50):
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.2)
+        writer.close()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(Unavailable, match="http_timeout"):
+        await http.send("p", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "id", {})
+    assert asyncio.get_running_loop().time() - began < 3
+    server.close()
+    await http.close()
+
+
+async def test_a_partner_without_credentials_is_refused_by_name() -> None:
+    http, _ = partner_http()
+    with pytest.raises(Refused, match="no_credentials"):
+        await http.send("somebody", "http://127.0.0.1:9/", "id", {})
     await http.close()
 
 

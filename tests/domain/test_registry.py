@@ -115,8 +115,21 @@ def test_broken_toml_names_the_line() -> None:
 def test_variables() -> None:
     text = SMALL.replace('name = "乙"', 'name = "乙"\nchannel = "push"\nendpoint = "${BETA_URL}/hook"')
     assert registries.load(text, {"BETA_URL": "http://b"}).enterprise("beta").endpoint == "http://b/hook"
+    assert refused(text, BETA_URL="") == "the registry uses ${BETA_URL}, which is not set: set JIEBANG_BETA_URL"
     error = refused(text, OTHER="x")
-    assert "${BETA_URL}" in error and "JIEBANG_BETA_URL" in error
+    assert error == "the registry uses ${BETA_URL}, which does not exist: write the value itself, or use ${OTHER}"
+    assert refused(text).endswith("which does not exist: write the value itself")
+
+
+def test_a_carrier_takes_part_with_both_addresses() -> None:
+    def carrier(*lines: str) -> bool:
+        text = SMALL.replace('name = "运营商"', "\n".join(('name = "运营商"', *lines)))
+        return registries.load(text).carrier("carrier").takes_part
+
+    assert carrier('endpoint = "http://c"', 'results = "http://c/results"')
+    assert not carrier()
+    assert not carrier('endpoint = "http://c"')
+    assert not carrier('results = "http://c/results"')
 
 
 @pytest.fixture(scope="module")

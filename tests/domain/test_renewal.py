@@ -128,7 +128,7 @@ IN_STATUS = {
 COMMANDS: list[Command] = [
     submission(),
     Hear(verdict=Verdict.YES),
-    Hear(verdict=Verdict.NO),
+    Hear(verdict=Verdict.NO, reason=NotEligible.NOT_ACTIVE),
     Hear(verdict=Verdict.UNKNOWN),
     Start(parts=PARTS),
     Report(outcomes=DONE),
@@ -214,12 +214,12 @@ def test_yes_goes_on() -> None:
     assert (case.state.status, case.state.parts) == (RenewalStatus.RUNNING, PARTS)
 
 
-@pytest.mark.parametrize("reason", [*NotEligible, None])
-def test_no_is_refused_with_its_reason(reason: NotEligible | None) -> None:
+@pytest.mark.parametrize("reason", NotEligible)
+def test_no_is_refused_with_its_reason(reason: NotEligible) -> None:
     case = Renewal()
     assert case.do(Hear(verdict=Verdict.NO, reason=reason)) == ["eligibility_answered", "refused"]
     assert case.state.status is RenewalStatus.REFUSED
-    assert case.state.reason == (reason or NotEligible.NEVER_CANCELLED).value
+    assert case.state.reason == reason.value
     assert case.state.ended_at == T0 + HOUR
 
 

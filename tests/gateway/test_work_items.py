@@ -8,8 +8,26 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from domain import unbind
+from domain.case import CaseKind
+from gateway.desk import EngineBusy
+from store import vault
+from store.ledger import Append, append
 from tests.gateway.conftest import Doors
 from tests.support import eventually
+
+
+async def closed(doors: Doors, case: str) -> None:
+    """Close a case in the ledger, as its workflow does at the end of the late window."""
+    order = Append(f"{case}-unbind-0", CaseKind.UNBIND, "test-closes", (unbind.Closed(at=datetime.now(UTC)),))
+    await doors.house.database.write(lambda c: append(c, doors.house.keys, order))
+
+
+async def forgotten(doors: Doors, case: str) -> None:
+    """Purge a case's person, as the sweep does 30 days after the close."""
+    now = datetime.now(UTC)
+    await doors.house.database.write(lambda c: vault.purge_after(c, case, now - timedelta(days=1)))
+    assert await doors.house.database.write(lambda c: vault.purge(c, now)) == 1
 
 
 async def test_an_enterprise_sees_its_own_items_and_no_person(doors: Doors) -> None:
@@ -60,6 +78,34 @@ async def test_acknowledge_answer_amend_extend(doors: Doors) -> None:
     assert (await doors.answer("push-0", item, outcome="unbound", amends=1)).json()["version"] == 2
     outdated = await doors.answer("push-0", item, outcome="cancelled", amends=1)
     assert (outdated.status_code, outdated.json()["code"]) == (409, "wrong_version")
+
+
+async def test_a_closed_case_is_listed_no_more(doors: Doors) -> None:
+    cases = [await doors.running(number=f"1380013800{n}", apps=["pull-0-app"]) for n in range(2)]
+    ids = [doors.house.item(case, "pull-0").id for case in cases]
+    await closed(doors, cases[0])
+    assert [item["id"] for item in (await doors.listed("pull-0"))["work_items"]] == ids[1:]
+    shown = await doors.http.get(f"/v1/work-items/{ids[0]}", headers=doors.bearer("pull-0"))
+    assert (shown.status_code, shown.json()["state"]) == (200, "delivered")
+
+
+async def test_a_forgotten_person_spoils_no_page(doors: Doors) -> None:
+    cases = [await doors.running(number=f"1380013800{n}", apps=["pull-0-app"]) for n in range(2)]
+    ids = [doors.house.item(case, "pull-0").id for case in cases]
+    await forgotten(doors, cases[0])
+    assert [item["id"] for item in (await doors.listed("pull-0"))["work_items"]] == ids[1:]
+    gone = await doors.http.get(f"/v1/work-items/{ids[0]}", headers=doors.bearer("pull-0"))
+    assert (gone.status_code, gone.json()["code"]) == (410, "forgotten")
+
+
+async def test_what_is_no_id_or_cursor_is_refused(doors: Doors) -> None:
+    item = "W" + "I" * 20
+    shown = await doors.http.get(f"/v1/work-items/{item}", headers=doors.bearer("pull-0"))
+    paged = await doors.http.get(f"/v1/work-items?after={10**20}", headers=doors.bearer("pull-0"))
+    said = [await doors.say("pull-0", f"/v1/work-items/{item}/acknowledge")]
+    said += [await doors.answer("pull-0", item, outcome="unbound")]
+    for answer in (shown, paged, *said):
+        assert (answer.status_code, answer.json()["code"]) == (422, "malformed")
 
 
 BAD_ANSWERS = [
@@ -119,6 +165,37 @@ async def test_replayed_message_is_refused_once_it_was_taken(doors: Doors) -> No
     assert doors.house.states(case) == {"push-0": "unbound"}
 
 
+async def test_same_message_id_for_something_else_is_told_apart(doors: Doors) -> None:
+    case = await doors.running(apps=["push-0-app"])
+    item = doors.house.item(case, "push-0").id
+    path = f"/v1/work-items/{item}"
+    assert (await doors.say("push-0", f"{path}/acknowledge", message_id=item)).status_code == 200
+    again = await doors.say("push-0", f"{path}/acknowledge", message_id=item)
+    assert (again.status_code, again.json()["code"]) == (409, "replayed")
+    reused = await doors.say("push-0", f"{path}/answer", {"outcome": "unbound"}, message_id=item)
+    assert (reused.status_code, reused.json()["code"]) == (422, "webhook_id_reused")
+    assert "webhook-id of its own" in reused.json()["remedy"]
+    assert (await doors.answer("push-0", item, outcome="unbound")).status_code == 200
+
+
+BAD_LINES = [
+    '{"work_item": "WIIIIIIIIIIIIIIIIIIII", "outcome": "unbound"}',
+    '{"work_item": "WIIIIIIIIIIIIIIIIIIII", "acknowledge": true}',
+    '{"work_item": "\\ud800", "outcome": "unbound"}',
+    "[" * 100_000,
+    "[1]",
+]
+
+
+async def test_no_line_spoils_an_upload(doors: Doors) -> None:
+    case = await doors.running(apps=["pull-0-app"])
+    good = {"work_item": doors.house.item(case, "pull-0").id, "outcome": "unbound"}
+    answer = await doors.say("pull-0", "/v1/answers", [*BAD_LINES, good])
+    *bad, last = [json.loads(line) for line in answer.text.splitlines()]
+    assert [(one["status"], one["problem"]["code"]) for one in bad] == [("refused", "malformed")] * len(BAD_LINES)
+    assert last["status"] == "recorded" and doors.house.states(case) == {"pull-0": "unbound"}
+
+
 async def test_upload_spares_good_lines_from_bad_ones(doors: Doors) -> None:
     cases = [await doors.running(number=f"1380013800{n}", apps=["pull-0-app", "push-0-app"]) for n in range(3)]
     items = [doors.house.item(case, "pull-0").id for case in cases]
@@ -153,9 +230,55 @@ async def test_upload_spares_good_lines_from_bad_ones(doors: Doors) -> None:
 async def test_answer_for_a_closed_case_is_refused(doors: Doors) -> None:
     case = await doors.running(apps=["push-0-app"])
     item = doors.house.item(case, "push-0").id
-    await doors.house.part(case).terminate("the test closes it")
+    await closed(doors, case)
+    await doors.house.part(case).terminate("its end")
     answer = await doors.answer("push-0", item, outcome="unbound")
     assert (answer.status_code, answer.json()["code"]) == (409, "case_closed")
+
+
+async def test_lost_workflow_of_an_open_case_is_our_fault(doors: Doors) -> None:
+    case = await doors.running(apps=["push-0-app"])
+    item = doors.house.item(case, "push-0").id
+    await doors.house.part(case).terminate("an accident")
+    answer = await doors.answer("push-0", item, outcome="unbound")
+    assert (answer.status_code, answer.json()["code"]) == (503, "engine_busy")
+
+
+async def test_surprise_in_the_engine_leaves_nobody_waiting(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = await doors.running(apps=["push-0-app"])
+    item = doors.house.item(case, "push-0").id
+
+    def surprised(*_: object) -> None:
+        raise ConnectionResetError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(doors.house.client, "get_workflow_handle_for", surprised)
+        async with asyncio.timeout(5):
+            answers = await asyncio.gather(*(doors.answer("push-0", item, outcome="unbound") for _ in range(3)))
+    assert {answer.status_code for answer in answers} == {503}
+    assert (await doors.answer("push-0", item, outcome="unbound")).status_code == 200
+
+
+async def test_desk_that_is_cleared_leaves_nobody_waiting(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = await doors.running(apps=["push-0-app"])
+    house = doors.house
+    command = unbind.Acknowledge(item=house.item(case, "push-0").id, enterprise="push-0")
+    sent = asyncio.Event()
+
+    class Stuck:
+        async def execute_update(self, *_: object) -> None:
+            sent.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(house.client, "get_workflow_handle_for", lambda *_: Stuck())
+    first = asyncio.create_task(house.desk.take([command]))
+    await sent.wait()
+    second = asyncio.create_task(house.desk.take([command]))
+    await eventually(lambda: house.desk._waiting[f"{case}-unbind-0"])
+    house.desk._busy[f"{case}-unbind-0"].cancel()
+    async with asyncio.timeout(5):
+        for (taken,) in await asyncio.gather(first, second):
+            assert isinstance(taken, EngineBusy)
 
 
 async def test_answers_at_the_same_time_are_all_taken_once(doors: Doors) -> None:

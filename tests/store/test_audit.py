@@ -17,7 +17,7 @@ from store.database import Database
 from store.keys import KeyRing
 from store.ledger import Append, append
 from store.tables import cases, ledger, running, submissions, vault, work_items
-from tests.store.history import DONE, contents, write_history
+from tests.store.history import DONE, WAITING, contents, write_history
 from tests.strategies import T0, opening
 
 AUDITED = (ledger, cases, work_items)
@@ -205,6 +205,31 @@ def test_a_case_without_a_single_event_that_was_submitted(written: Database, key
     row = {"partner": "carrier", "key": "k", "digest": "d", "submitted_at": T0, "started": True}
     (said,) = found(written, keys, lambda c: c.execute(insert(submissions), {**row, "case_id": "R000000000NEW"}))
     assert "R000000000NEW" in said
+
+
+def test_who_holds_a_number_is_who_is_under_way(written: Database, keys: KeyRing) -> None:
+    """A missing row would let a second renewal of a number begin, one too many would keep it out for ever."""
+    token = {"number_token": "t"}
+    said = found(
+        written,
+        keys,
+        lambda c: c.execute(delete(running)),
+        lambda c: c.execute(insert(running), {**token, "case_id": DONE}),
+        lambda c: c.execute(insert(running), {**token, "case_id": "R000000F0RGED"}),
+        lambda c: c.execute(update(running), {"case_id": "R000000F0RGED"}),
+    )
+    assert WAITING in said[0] and "backup, or withdraw it" in said[0]
+    assert DONE in said[1] and "rebuild" in said[1]
+    assert "R000000F0RGED" in said[2] and "delete its row" in said[2]
+    assert WAITING in said[3]
+
+
+def test_rebuild_frees_the_number_of_a_renewal_that_is_over(written: Database, keys: KeyRing) -> None:
+    before = rows_of(written, running)
+    written.write_now(lambda c: c.execute(insert(running), {"number_token": "t", "case_id": DONE}))
+    written.write_now(rebuild)
+    assert rows_of(written, running) == before and [row.case_id for row in before] == [WAITING]
+    written.read_now(lambda c: verify(c, keys))
 
 
 def test_the_first_difference_names_its_place_and_a_remedy(written: Database, keys: KeyRing) -> None:

@@ -14,7 +14,7 @@ from domain.unbind import Notice
 from store import ledger, views
 from store.database import Database
 from store.keys import KeyRing
-from store.ledger import Append, StepConflict, append
+from store.ledger import Append, append
 from store.tables import cases, work_items
 from store.tables import ledger as rows_of_all
 from tests.store.history import contents
@@ -32,8 +32,8 @@ def step(name: str, *events: Event, case: str = PART) -> Append:
 
 @pytest.fixture
 def write(database: Database, keys: KeyRing) -> Callable[..., tuple[Event, ...]]:
-    def write(order: Append, decided: bool = False) -> tuple[Event, ...]:
-        return database.write_now(lambda c: append(c, keys, order, decided=decided))
+    def write(order: Append) -> tuple[Event, ...]:
+        return database.write_now(lambda c: append(c, keys, order))
 
     return write
 
@@ -82,7 +82,6 @@ def test_a_step_is_written_once_and_read_back(database: Database, write: Write) 
     before = database.read_now(contents(rows_of_all, cases, work_items))
     assert write(step("tell", TOLD)) == (TOLD,)
     assert write(step("tell", later)) == (TOLD,)  # what is recorded counts
-    assert write(step("tell", TOLD), decided=True) == (TOLD,)
     assert database.read_now(contents(rows_of_all, cases, work_items)) == before
 
 
@@ -91,14 +90,13 @@ def test_a_step_is_written_once_and_read_back(database: Database, write: Write) 
     [(TAKEN.model_copy(update={"at": T0}),), (TAKEN, TOLD), (TOLD,), ()],
     ids=["time", "more", "other", "none"],
 )
-def test_a_decided_step_with_other_events_is_a_conflict(
+def test_a_step_with_other_events_gives_back_what_stands(
     database: Database, write: Write, other: tuple[Event, ...]
 ) -> None:
     write(step("open", OPENED))
-    write(step("decide-1", TAKEN), decided=True)
+    write(step("decide-1", TAKEN))
     before = database.read_now(contents(rows_of_all, cases, work_items))
-    with pytest.raises(StepConflict, match="decide-1"):
-        write(step("decide-1", *other), decided=True)
+    assert write(step("decide-1", *other)) == (TAKEN,)
     assert database.read_now(contents(rows_of_all, cases, work_items)) == before
 
 
@@ -112,8 +110,8 @@ def test_a_step_without_events_leaves_no_trace(database: Database, write: Write)
     write(step("open", OPENED))
     assert write(step("nothing")) == ()
     assert len(events(database)) == 1
-    assert not database.read_now(lambda c: ledger.has_step(c, PART, "nothing"))
-    assert database.read_now(lambda c: ledger.has_step(c, PART, "open"))
+    assert not database.read_now(lambda c: ledger.step_at(c, PART, "nothing"))
+    assert database.read_now(lambda c: ledger.step_at(c, PART, "open"))
 
 
 def test_cases_side_by_side(database: Database, write: Write) -> None:
@@ -168,7 +166,7 @@ def test_two_writers_of_one_step_write_it_once(open_database: Callable[[], Datab
         for n in range(30)
     ]
     done = [
-        database.submit(lambda c, order=order: append(c, keys, order, decided=True))
+        database.submit(lambda c, order=order: append(c, keys, order))
         for order in orders
         for database in (one, other)
     ]

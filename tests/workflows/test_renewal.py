@@ -66,6 +66,20 @@ async def test_carrier_out_of_reach_is_asked_until_it_answers(house: House, skip
     assert house.carriers.asked == 6
 
 
+async def test_withdrawal_that_comes_too_late_is_refused(house: House) -> None:
+    async with house.working():
+        case = (await house.renew(apps=["push-0-app"])).id
+        await delivered(house, case)
+        await house.acknowledge(case, "push-0")
+        for _ in range(2):
+            taken = await house.desk.withdraw(case)
+            assert taken.refusal and taken.refusal.code is RefusalCode.TOO_LATE_TO_WITHDRAW
+        assert house.states(case) == {"push-0": "acknowledged"}
+        await house.answer(case, "push-0", "unbound")
+        await eventually(lambda: house.status(case) is RenewalStatus.SUMMARY_SENT)
+    house.verify()
+
+
 async def test_withdrawn_while_waiting_for_data(house: House) -> None:
     house.carriers = FakeCarriers(UNKNOWN)
     async with house.working():
@@ -99,9 +113,42 @@ async def test_undelivered_summary_is_sent_again(house: House, skipping: Workflo
         case = (await house.renew(apps=["push-0-app"])).id
         await delivered(house, case)
         await house.answer(case, "push-0", "unbound")
-        await skipping.sleep(10 * timedelta(minutes=1))
+        await eventually(lambda: len(house.centre.texts) == 1)
+        await skipping.sleep(3 * HOUR)
         await eventually(lambda: house.status(case) is RenewalStatus.SUMMARY_SENT)
         assert len(house.centre.texts) == 3
+    house.verify()
+
+
+async def test_a_barred_phone_is_not_sent_to_for_ever(house: House, skipping: WorkflowEnvironment) -> None:
+    house.centre.undelivered = 100
+    async with house.working():
+        case = (await house.renew(apps=["push-0-app"])).id
+        await delivered(house, case)
+        await house.answer(case, "push-0", "unbound")
+        await eventually(lambda: len(house.centre.texts) == 1)
+        await skipping.sleep(2 * DAY)
+        await eventually(lambda: "not_told" in house.events(case))
+        assert len(house.centre.texts) == 3
+    house.verify()
+
+
+async def test_a_carrier_that_is_down_does_not_hold_back_the_supplement(
+    house: House, skipping: WorkflowEnvironment
+) -> None:
+    house.webhooks.failing[CARRIER] = Unavailable("http_503", "down")
+    async with house.working():
+        case = (await house.renew(apps=["push-0-app", "push-1-app"])).id
+        await delivered(house, case)
+        await house.answer(case, "push-0", "unbound")
+        await skipping.sleep(5 * DAY + HOUR)
+        await eventually(lambda: len(house.centre.texts) == 1)
+        await house.answer(case, "push-1", "unbound")
+        await eventually(lambda: len(house.centre.texts) == 2)
+        assert not house.webhooks.told(CARRIER)
+        del house.webhooks.failing[CARRIER]
+        await skipping.sleep(HOUR)
+        await eventually(lambda: house.webhooks.told(CARRIER) == ["renewal.result", "renewal.result"])
     house.verify()
 
 

@@ -179,12 +179,52 @@ async def test_locked_database_delays_and_loses_nothing(house: House) -> None:
     house.verify()
 
 
+async def test_a_mail_server_that_is_down_holds_nothing_back(house: House, skipping: WorkflowEnvironment) -> None:
+    house.mailer.failing = Unavailable("mail_unreachable", "down")
+    async with house.working():
+        case = (await house.renew(apps=["push-0-app"])).id
+        await delivered(house, case)
+        await skipping.sleep(5 * DAY + HOUR)
+        await eventually(lambda: len(house.centre.texts) == 1)
+        assert house.states(case) == {"push-0": "overdue"} and not house.mailer.mails
+        house.mailer.failing = None
+        await skipping.sleep(HOUR)
+        await eventually(lambda: len(house.mailer.mails) == 1)
+        await eventually(lambda: "escalated" in house.events(f"{case}-unbind-0"))
+    house.verify()
+
+
+async def test_a_fault_with_one_enterprise_is_nobody_else_s(house: House) -> None:
+    house.webhooks.failing["push-0"] = RuntimeError("no credentials")
+    async with house.working():
+        case = (await house.renew()).id
+        await eventually(lambda: "notice_failed" in house.events(f"{case}-unbind-0"))
+        assert house.item(case, "push-0").last_failure == "internal"
+        assert house.states(case)["push-1"] == "delivered"
+    house.verify()
+
+
+async def test_flipping_answers_text_the_holder_once_more_at_most(house: House) -> None:
+    async with house.working():
+        case = (await house.renew(apps=["push-0-app"])).id
+        await delivered(house, case)
+        await house.answer(case, "push-0", "unbound")
+        await eventually(lambda: house.status(case) is RenewalStatus.SUMMARY_SENT)
+        for version in range(1, 8):
+            await house.answer(case, "push-0", "cancelled" if version % 2 else "unbound", amends=version)
+        assert len(house.centre.texts) <= 2
+    house.verify()
+
+
 async def test_mail_enterprise_gets_one_digest_with_a_link(house: House) -> None:
     house = House(house.client, house.database, house.keys, registry(push=0, pull=0, mail=1))
     async with house.working():
         case = (await house.renew()).id
         await delivered(house, case)
         ((to, subject, text),) = house.mailer.mails
-        assert to == "clerk@e.example" and case in subject
-        assert "http://us/m/" in text and "138****8000" in text and "13800138000" not in text
+        assert to == "clerk@e.example" and house.item(case, "mail-0").id in subject
+        assert "http://us/m/" in text and "13800138000" not in text and "138****8000" not in text
+        assert house.keys.enterprise_token("mail-0", "+8613800138000") in text, (
+            "a profile that may see the token only"
+        )
     house.verify()
