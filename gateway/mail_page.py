@@ -149,7 +149,6 @@ async def _form(
         "work_items.html",
         status,
         enterprise=profile,
-        case=root(link.case),
         whose=subject(services.keys, profile, person),
         items=[(item, services.registry.app(item.app).name) for item in items],
         choices=_choices(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import time
@@ -49,10 +50,15 @@ def run(folder: Path, count: int, out: Console) -> int:
     finally:
         with out.status("ending everything …"):
             stack.stop()
-    out.print(f"\nDone in {time.monotonic() - began:.0f} s; nothing is left running. Everything is under {folder}:")
-    out.print(f"  JIEBANG_FOLDER={folder} .venv/bin/python starter.py verify     check the ledger again")
-    out.print("  make up                                                     the same stack, until Ctrl-C")
-    out.print("  docs/enterprise-protocol.md                                 how an enterprise takes part")
+    where = os.path.relpath(folder)
+    out.print(f"\nDone in {time.monotonic() - began:.0f} s; nothing is left running. Everything is under {where}.")
+    out.print("Where to look next:")
+    for words, what in (
+        (f"JIEBANG_FOLDER={where} .venv/bin/python starter.py verify", "check the ledger again"),
+        ("make up", "the same stack, until Ctrl-C"),
+        ("docs/enterprise-protocol.md", "how an enterprise takes part"),
+    ):
+        out.print(f"  {words}   {what}", soft_wrap=True)
     return 0 if fine else 1
 
 

@@ -1,0 +1,129 @@
+"""What is true afterwards: the fold of a renewal, and what the rest of the house asks of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import singledispatch
+
+from domain.case import Event
+from domain.renewal.words import (
+    ENDED,
+    PART,
+    Closed,
+    EligibilityAnswered,
+    NotTold,
+    Refused,
+    RenewalStatus,
+    Reported,
+    ResultSent,
+    Started,
+    State,
+    Submitted,
+    SummarySent,
+    Verdict,
+    WithdrawalAsked,
+    Withdrawn,
+)
+from domain.unbind import ItemState
+
+
+def evolve(state: State | None, event: Event) -> State:
+    """The renewal after one event."""
+    if isinstance(event, Submitted):
+        fields = {k: v for k, v in dict(event).items() if k not in ("type", "at", "actor")}
+        return State(submitted_at=event.at, **fields)
+    if state is None:
+        raise ValueError("a renewal begins with Submitted")
+    return state.model_copy(update=_change(event, state))
+
+
+@singledispatch
+def _change(event: Event, state: State) -> dict[str, object]:
+    raise TypeError(f"no fold for {type(event).__name__}")
+
+
+@_change.register
+def _(event: EligibilityAnswered, state: State) -> dict[str, object]:
+    waits = event.verdict is Verdict.UNKNOWN
+    return {
+        "asked": state.asked + 1,
+        "eligible": event.verdict is Verdict.YES,
+        "ask_again_at": event.ask_again_at,
+        "status": RenewalStatus.WAITING_FOR_DATA if waits else state.status,
+    }
+
+
+@_change.register
+def _(event: Started, state: State) -> dict[str, object]:
+    return {"status": RenewalStatus.RUNNING, "parts": event.parts, "ask_again_at": None}
+
+
+@_change.register
+def _(event: Reported, state: State) -> dict[str, object]:
+    return {"outcomes": event.outcomes, "summaries": state.summaries + 1}
+
+
+@_change.register
+def _(event: SummarySent, state: State) -> dict[str, object]:
+    running = state.status is RenewalStatus.RUNNING
+    return {"status": RenewalStatus.SUMMARY_SENT} if running else {}
+
+
+@_change.register
+def _(event: ResultSent, state: State) -> dict[str, object]:
+    return {}
+
+
+@_change.register
+def _(event: NotTold, state: State) -> dict[str, object]:
+    running = state.status is RenewalStatus.RUNNING
+    return {"status": RenewalStatus.SUMMARY_SENT} if running else {}
+
+
+@_change.register
+def _(event: WithdrawalAsked, state: State) -> dict[str, object]:
+    return {"withdrawal_asked_at": event.at}
+
+
+@_change.register
+def _(event: Withdrawn, state: State) -> dict[str, object]:
+    return {
+        "status": RenewalStatus.WITHDRAWN,
+        "summaries": max(state.summaries, 1),
+        "ended_at": event.at,
+        "ask_again_at": None,
+    }
+
+
+@_change.register
+def _(event: Refused, state: State) -> dict[str, object]:
+    return {
+        "status": RenewalStatus.REFUSED,
+        "summaries": 1,
+        "reason": event.reason.value,
+        "ended_at": event.at,
+        "ask_again_at": None,
+    }
+
+
+@_change.register
+def _(event: Closed, state: State) -> dict[str, object]:
+    return {"status": RenewalStatus.CLOSED, "ended_at": event.at}
+
+
+def parts_of(case: str, apps: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The unbind requests of a renewal: evenly cut, at most `PART` apps each, ids below the renewal's own."""
+    count = -(-len(apps) // PART)
+    size = -(-len(apps) // count)
+    return {f"{case}-unbind-{n}": apps[n * size : (n + 1) * size] for n in range(count)}
+
+
+def frees_number(status: RenewalStatus) -> bool:
+    """Whether another renewal of the same number may begin: one *running* renewal per number."""
+    return status in ENDED or status is RenewalStatus.SUMMARY_SENT
+
+
+def tally(outcomes: Iterable[ItemState]) -> dict[ItemState, int]:
+    """How many apps ended where."""
+    return dict(Counter(outcomes))
