@@ -1,16 +1,17 @@
-"""Signed HTTP to partners: Standard Webhooks over httpx, for enterprises' endpoints and carriers' results."""
+"""Signed HTTP to partners: Standard Webhooks, for enterprises' endpoints and carriers' results.
+
+By aiohttp: a renewal is hundreds of messages at once, and one costs a third of what httpx takes
+(`docs/performance.md`). Elsewhere in the house httpx is used.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from zlib import crc32
 
-import httpx
+import aiohttp
 from standardwebhooks.webhooks import Webhook
 
 from activities.ports import Refused, Unavailable
@@ -20,57 +21,48 @@ from runtime.partners import Partners
 
 MOST_ANSWER_BYTES = 64 * 1024
 LONGEST_WAIT = 3600.0
-TIMEOUT = httpx.Timeout(5.0)
-TOTAL_SECONDS = 10.0
-"""For a whole exchange: httpx limits each read, so a partner that drips could hold us for ever."""
+SILENT_SECONDS = 5.0
+"""How long a partner may say nothing."""
 
-POOLS = 16
-IDLE_CONNECTIONS = 4
-"""Several small pools: at every request httpcore walks its whole pool and polls the socket of each idle connection.
-One pool with 50 of them took two thirds of a push (`docs/performance.md`)."""
+TOTAL_SECONDS = 10.0
+"""For a whole exchange: a partner that drips could hold us for ever."""
 
 
 class PartnerHttp:
-    """Pooled clients for everything said to partners over HTTP; a partner always meets the same one."""
+    """One pooled client for everything said to partners over HTTP. Made where an event loop runs."""
 
     def __init__(self, partners: Partners) -> None:
         self._partners = partners
-        trusted = ssl.create_default_context()
-        limits = httpx.Limits(max_connections=20, max_keepalive_connections=IDLE_CONNECTIONS)
-        self._clients = [
-            httpx.AsyncClient(timeout=TIMEOUT, limits=limits, verify=trusted, follow_redirects=False, trust_env=False)
-            for _ in range(POOLS)
-        ]
+        self._client = aiohttp.ClientSession(
+            cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=100)
+        )
 
     async def close(self) -> None:
         """Let go of the connections."""
-        for client in self._clients:
-            await client.aclose()
+        await self._client.close()
 
     async def send(self, partner: str, url: str, message_id: str, body: Mapping[str, Any]) -> bytes:
         """Sign and post; the answer's JSON body. Raises `Unavailable` or `Refused`, never with a URL or a body."""
         secret = self._partners.secret(partner)
         if secret is None:
             raise Refused("no_credentials", f"{partner} has no webhook secret: run `starter.py issue {partner}`")
-        client = self._clients[crc32(partner.encode()) % POOLS]
         payload = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
         now = datetime.now(UTC)
-        signature = Webhook(secret).sign(message_id, now, payload)
         headers = {
             "content-type": "application/json",
             "webhook-id": message_id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": signature,
+            "webhook-signature": Webhook(secret).sign(message_id, now, payload),
         }
+        patience = aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=SILENT_SECONDS, sock_read=SILENT_SECONDS)
         try:
-            async with (
-                asyncio.timeout(TOTAL_SECONDS),
-                client.stream("POST", url, content=payload.encode(), headers=headers) as response,
-            ):
+            async with self._client.post(
+                url, data=payload.encode(), headers=headers, timeout=patience, allow_redirects=False
+            ) as response:
                 answer = await _bounded(response)
-        except (TimeoutError, httpx.TimeoutException):
+        except TimeoutError:
             raise Unavailable("http_timeout", "the partner did not answer in time") from None
-        except httpx.HTTPError as error:
+        except aiohttp.ClientError as error:
             raise Unavailable("http_no_connection", f"no connection ({type(error).__name__})") from None
         _check(response, answer)
         return answer
@@ -111,18 +103,18 @@ class HttpCarrierRegistry:
             raise Unavailable("carrier_answer_unreadable", "the carrier's answer does not fit the protocol") from None
 
 
-async def _bounded(response: httpx.Response) -> bytes:
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     """The answer's body, cut where no honest partner's would be that long."""
     answer = b""
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.content.iter_any():
         answer += chunk
         if len(answer) > MOST_ANSWER_BYTES:
             raise Unavailable("http_answer_too_long", "the partner's answer is too long to be one")
     return answer
 
 
-def _check(response: httpx.Response, answer: bytes) -> None:
-    status = response.status_code
+def _check(response: aiohttp.ClientResponse, answer: bytes) -> None:
+    status = response.status
     if status in (408, 425, 429) or status >= 500:
         raise Unavailable(f"http_{status}", f"the partner answered {status}", _retry_after(response))
     if status >= 400 or 300 <= status < 400:
@@ -132,7 +124,7 @@ def _check(response: httpx.Response, answer: bytes) -> None:
         raise Unavailable("http_not_json", "the partner answered a page instead of JSON")
 
 
-def _retry_after(response: httpx.Response) -> float | None:
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
     """Retry-After in seconds; a date or nonsense counts as not given."""
     value = response.headers.get("retry-after", "")
     return min(float(value), LONGEST_WAIT) if value.isascii() and value.isdigit() else None
