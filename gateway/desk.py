@@ -17,7 +17,6 @@ from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateR
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain import unbind
-from domain.case import root
 from domain.refusal import Refusal, RefusalCode
 from domain.renewal import ENDED
 from store.database import Database
@@ -127,7 +126,7 @@ class AnswerDesk:
         except RPCError as error:
             if not await self._has_ended(case, error):
                 return
-            taken = tuple(Taken(item=w.command.item, refusal=_closed(case)) for w in batch)
+            taken = tuple(Taken(item=w.command.item, refusal=_closed()) for w in batch)
         except NOT_TAKEN as error:
             log.warning("update_not_taken", case=case, error=type(error).__name__)
             return
@@ -153,11 +152,11 @@ def _give_up(left: Iterable[_Waiting]) -> None:
             waiting.done.set_exception(EngineBusy())
 
 
-def _closed(case: str) -> Refusal:
+def _closed() -> Refusal:
     return Refusal(
         code=RefusalCode.CASE_CLOSED,
         field="item",
-        sentence=f"The case {root(case)} is closed and takes no more answers.",
+        sentence="The case is closed and takes no more answers.",
         remedy="Call the case desk if the recorded outcome is wrong.",
     )
 
