@@ -1,7 +1,7 @@
 """The database: one writer thread with group commit, readers beside it; the same on SQLite and PostgreSQL.
 
 Jobs that arrive while a transaction runs share the next one, each behind a savepoint so that one failing job
-fails alone. `docs/performance.md` has the figures against an async driver.
+fails alone. `docs/performance.md` has the figures.
 """
 
 from __future__ import annotations
