@@ -1,6 +1,6 @@
 """Signed HTTP to partners: Standard Webhooks, for enterprises' endpoints and carriers' results.
 
-By aiohttp: a renewal is hundreds of messages at once, and one costs a third of what httpx takes
+By aiohttp: a renewal is hundreds of messages at once, for which httpx was most of what a work item cost
 (`docs/performance.md`). Elsewhere in the house httpx is used.
 """
 
