@@ -7,7 +7,6 @@ both pure. This module holds the words they are written in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, TypeVar
 
@@ -77,12 +76,6 @@ def fold(evolve: Callable[[S | None, E], S], events: Iterable[E]) -> S | None:
     for event in events:
         state = evolve(state, event)
     return state
-
-
-def latest(*moments: datetime | None) -> datetime | None:
-    """The latest of the moments that are known."""
-    known = [m for m in moments if m is not None]
-    return max(known) if known else None
 
 
 def root(case: str) -> str:

@@ -17,7 +17,6 @@ from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateR
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain import unbind
-from domain.refusal import Refusal, RefusalCode
 from domain.renewal import ENDED
 from store.database import Database
 from store.tables import cases, work_items
@@ -126,7 +125,7 @@ class AnswerDesk:
         except RPCError as error:
             if not await self._has_ended(case, error):
                 return
-            taken = tuple(Taken(item=w.command.item, refusal=_closed()) for w in batch)
+            taken = tuple(Taken(item=w.command.item, refusal=unbind.refuse_closed()) for w in batch)
         except NOT_TAKEN as error:
             log.warning("update_not_taken", case=case, error=type(error).__name__)
             return
@@ -150,15 +149,6 @@ def _give_up(left: Iterable[_Waiting]) -> None:
     for waiting in left:
         if not waiting.done.done():
             waiting.done.set_exception(EngineBusy())
-
-
-def _closed() -> Refusal:
-    return Refusal(
-        code=RefusalCode.CASE_CLOSED,
-        field="item",
-        sentence="The case is closed and takes no more answers.",
-        remedy="Call the case desk if the recorded outcome is wrong.",
-    )
 
 
 def _status(connection: Connection, case: str) -> str | None:

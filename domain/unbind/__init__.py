@@ -30,6 +30,7 @@ from domain.unbind.rules import (
     REMOVES,
     decide,
     may_extend,
+    refuse_closed,
     refuse_unknown,
 )
 from domain.unbind.words import (
@@ -107,6 +108,7 @@ __all__ = [
     "may_extend",
     "next_notice",
     "open_items",
+    "refuse_closed",
     "refuse_unknown",
     "settled",
     "tally",

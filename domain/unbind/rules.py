@@ -62,7 +62,8 @@ def refuse_unknown(item: str) -> Refusal:
     )
 
 
-def _closed() -> Refusal:
+def refuse_closed() -> Refusal:
+    """The late window is over."""
     return Refusal(
         code=RefusalCode.CASE_CLOSED,
         field="item",
@@ -86,7 +87,7 @@ def _acknowledge(state: State, item: Item, actor: Actor, at: datetime) -> Decisi
     if item.acknowledged_at is not None or item.outcome is not None:
         return ()
     if state.header.status is UnbindStatus.CLOSED:
-        return _closed()
+        return refuse_closed()
     return (Acknowledged(at=at, actor=actor, item=item.id),)
 
 
@@ -95,7 +96,7 @@ def _answer(state: State, item: Item, command: Answer, actor: Actor, at: datetim
         return ()
     for refusal in (
         _withdrawn() if item.state is ItemState.WITHDRAWN else None,
-        _closed() if state.header.status is UnbindStatus.CLOSED else None,
+        refuse_closed() if state.header.status is UnbindStatus.CLOSED else None,
         _reason_fits(command),
         _version_fits(item, command),
         _boundary_fits(item, command),
@@ -204,7 +205,7 @@ def may_extend(state: State, item: Item, command: Extend, at: datetime) -> Refus
     if item.state is ItemState.WITHDRAWN:
         return _withdrawn()
     if state.header.status is UnbindStatus.CLOSED:
-        return _closed()
+        return refuse_closed()
     for bad, sentence, remedy in (
         (item.outcome is not None, "The work item is answered.", "Nothing more is due."),
         (item.extension_reason != "", "The work item was extended once.", "Answer it, or call the case desk."),
