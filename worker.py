@@ -29,6 +29,7 @@ from activities.alarm import Alarm
 from activities.carriers import Carriers
 from activities.enterprises import Enterprises
 from activities.holder import Holder
+from activities.parties import Parties
 from activities.ports import ReceiptListener
 from activities.records import Records
 from adapters.smpp import SmppCentre
@@ -47,9 +48,13 @@ except ImportError:  # not made for every platform
     uvloop = None  # type: ignore[assignment]
 
 WORKFLOWS = (RenewalWorkflow, UnbindWorkflow)
+PARTIES = (Records, Enterprises, Carriers, Parties, Holder)
+"""The classes whose activities a worker runs."""
+
 PASSED_THROUGH = (
     "domain",
     "activities.contracts",
+    "workflows.case",
     "workflows.clockwork",
     "workflows.memory",
     "workflows.messages",
@@ -162,6 +167,7 @@ async def run(config: Settings) -> None:
             Records(database, keys, registry),
             Enterprises(database, keys, registry, webhooks, mailer(config), config.public_url, config.desk_mail),
             Carriers(database, keys, registry, carriers, webhooks),
+            Parties(database, keys, registry, webhooks),
             holder,
         )
         client = await engine.connect(keys, config.metrics_address)
@@ -177,9 +183,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run a Jiebang worker.")
     parser.add_argument("--check", action="store_true", help="validate the wiring and exit")
     if parser.parse_args().check:
-        check(
-            [getattr(p, k) for p in (Records, Enterprises, Carriers, Holder) for k in vars(p) if _is_activity(p, k)]
-        )
+        check([getattr(p, k) for p in PARTIES for k in vars(p) if _is_activity(p, k)])
         print(f"{len(WORKFLOWS)} workflows, {len(contracts.ALL)} activities: every contract is implemented")  # noqa: T201
         return 0
     run_to_the_end = uvloop.run if uvloop else asyncio.run

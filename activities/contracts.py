@@ -13,30 +13,49 @@ from pydantic import AwareDatetime
 from temporalio import activity
 
 from domain import renewal, unbind
-from domain.case import AppCode, CaseId, EnterpriseCode, Model, WorkItemId
+from domain.case import AppCode, CaseId, CaseKind, EnterpriseCode, Model, PartyCode, Told, WorkItemId
+from domain.messages import Message
+from domain.question import Heard, QuestionKind
 from domain.sla import Deadline
 
 
-class RecordUnbind(Model):
-    """Events an unbind request decided; `step` makes a second try harmless."""
+class Record(Model):
+    """Events a case decided, each as JSON; `step` makes a second try harmless."""
 
     case: CaseId
+    kind: CaseKind
     step: str
-    events: tuple[unbind.UnbindEvent, ...]
-
-
-class RecordRenewal(Model):
-    """Events a renewal decided; `step` makes a second try harmless."""
-
-    case: CaseId
-    step: str
-    events: tuple[renewal.RenewalEvent, ...]
+    events: tuple[str, ...]
 
 
 class Recall(Model):
     """Read a case back from the ledger: it holds something the workflow does not remember."""
 
     case: CaseId
+    kind: CaseKind
+
+
+class Recalled(Model):
+    """A case's state as JSON."""
+
+    state: str
+
+
+class OpenCase(Model):
+    """A case that follows from another: same person, own reference. `first` is its first event as JSON, in which
+    `case` is filled in; `step` names it within the parent, so that a second try opens the same case."""
+
+    parent: CaseId
+    kind: CaseKind
+    step: str
+    first: str
+
+
+class CaseOpened(Model):
+    """The new case and its first event as JSON."""
+
+    case: CaseId
+    first: str
 
 
 class OpenUnbind(Model):
@@ -91,6 +110,30 @@ class Escalate(Model):
     items: tuple[WorkItemId, ...]
 
 
+class AskParties(Model):
+    """Put a question to enterprises or carriers, all at once; `round` names the attempt in the ledger.
+
+    `activated_at` is when the citizen's contract began: accounts bound before it are a former holder's.
+    """
+
+    case: CaseId
+    kind: CaseKind
+    round: str
+    question: QuestionKind
+    parties: Mapping[PartyCode, tuple[AppCode, ...]]
+    due_at: AwareDatetime
+    activated_at: AwareDatetime | None = None
+
+
+class TellCitizen(Model):
+    """Tell a case's citizen something by short message; `step` names it in the ledger."""
+
+    case: CaseId
+    kind: CaseKind
+    step: str
+    message: Message
+
+
 class AskEligibility(Model):
     """Ask the carrier's registry about the number of this case."""
 
@@ -105,24 +148,19 @@ class Tell(Model):
     state: renewal.State
 
 
-@activity.defn(name="record_unbind")
-async def record_unbind(order: RecordUnbind) -> bool:  # type: ignore[empty-body]
+@activity.defn(name="record")
+async def record(order: Record) -> bool:  # type: ignore[empty-body]
     """Append to the ledger, with the read models, in one transaction; False if the step is there with other events."""
 
 
-@activity.defn(name="record_renewal")
-async def record_renewal(order: RecordRenewal) -> bool:  # type: ignore[empty-body]
-    """Append to the ledger, with the read models, in one transaction; False if the step is there with other events."""
+@activity.defn(name="recall")
+async def recall(order: Recall) -> Recalled:  # type: ignore[empty-body]
+    """The fold of everything the ledger has of a case."""
 
 
-@activity.defn(name="recall_unbind")
-async def recall_unbind(order: Recall) -> unbind.State:  # type: ignore[empty-body]
-    """The fold of everything the ledger has of an unbind request."""
-
-
-@activity.defn(name="recall_renewal")
-async def recall_renewal(order: Recall) -> renewal.State:  # type: ignore[empty-body]
-    """The fold of everything the ledger has of a renewal."""
+@activity.defn(name="open_case")
+async def open_case(order: OpenCase) -> CaseOpened:  # type: ignore[empty-body]
+    """Record the first event of a case that follows from another, and take the person over."""
 
 
 @activity.defn(name="open_unbind")
@@ -145,6 +183,16 @@ async def escalate(order: Escalate) -> unbind.Escalated:  # type: ignore[empty-b
     """One mail to the case desk for all items that went overdue together, recorded."""
 
 
+@activity.defn(name="ask_parties")
+async def ask_parties(order: AskParties) -> Heard:  # type: ignore[empty-body]
+    """One attempt per party, many at once; answers, failures and who will answer later, recorded."""
+
+
+@activity.defn(name="tell_citizen")
+async def tell_citizen(order: TellCitizen) -> Told:  # type: ignore[empty-body]
+    """A short message, handed over once and recorded; sent again only when a receipt says undelivered."""
+
+
 @activity.defn(name="ask_eligibility")
 async def ask_eligibility(order: AskEligibility) -> renewal.Hear:  # type: ignore[empty-body]
     """The carrier's verdict; a carrier that cannot be reached is asked again by Temporal."""
@@ -161,10 +209,11 @@ async def tell_carrier(order: Tell) -> renewal.ResultSent:  # type: ignore[empty
 
 
 ALL = (
-    record_unbind,
-    record_renewal,
-    recall_unbind,
-    recall_renewal,
+    record,
+    recall,
+    open_case,
+    ask_parties,
+    tell_citizen,
     open_unbind,
     extended_clock,
     give_notice,

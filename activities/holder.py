@@ -9,12 +9,12 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.contracts import Tell
+from activities.contracts import Tell, TellCitizen
 from activities.outside import outside
 from activities.ports import ReceiptState, SmsCentre, SmsReceipt, Unavailable
-from domain import renewal, texts
-from domain.case import CaseKind
-from store import messages
+from domain import messages, renewal, texts
+from domain.case import CaseKind, Told
+from store import messages as sms
 from store.database import Database
 from store.ids import sms_reference
 from store.keys import KeyRing
@@ -51,9 +51,8 @@ class Holder:
     async def tell_holder(self, order: Tell) -> renewal.SummarySent:
         """See `contracts.tell_holder`."""
         step = f"summary-{order.summary}"
-        async with outside():
-            await self._hand_over_once(order, step)
-            delivered = await self._receipt(order.case, step)
+        text = texts.renewal_message(order.state, renewal.tally(order.state.outcomes.values()), order.summary)
+        delivered = await self._say(order.case, step, text)
         sent = renewal.SummarySent(
             at=activity.info().current_attempt_scheduled_time, summary=order.summary, delivered=delivered
         )
@@ -62,36 +61,52 @@ class Holder:
         assert isinstance(event, renewal.SummarySent)
         return event
 
+    @activity.defn(name="tell_citizen")
+    async def tell_citizen(self, order: TellCitizen) -> Told:
+        """See `contracts.tell_citizen`."""
+        delivered = await self._say(order.case, order.step, messages.render(order.message))
+        at = activity.info().current_attempt_scheduled_time
+        told = Told(at=at, message=order.message.key.value, step=order.step, delivered=delivered)
+        recorded = Append(order.case, order.kind, order.step, (told,))
+        (event,) = await self._database.write(lambda c: append(c, self._keys, recorded))
+        assert isinstance(event, Told)
+        return event
+
+    async def _say(self, case: str, step: str, text: str) -> bool | None:
+        """Hand one text over and wait for its receipt: True delivered, None when nobody says."""
+        async with outside():
+            await self._hand_over_once(case, step, text)
+            return await self._receipt(case, step)
+
     async def receipt(self, receipt: SmsReceipt) -> None:
         """A delivery receipt from the SMS centre; whoever waits for it finds it in the database."""
         delivered = receipt.state is ReceiptState.DELIVERED
         known = await self._database.write(
-            lambda c: messages.receipt(c, receipt.message_id, receipt.reference, delivered, receipt.at)
+            lambda c: sms.receipt(c, receipt.message_id, receipt.reference, delivered, receipt.at)
         )
         if not known:
             log.warning("receipt_of_unknown_message")
 
-    async def _hand_over_once(self, order: Tell, step: str) -> None:
+    async def _hand_over_once(self, case: str, step: str, text: str) -> None:
         """Intent, hand-over, ids: after a crash in between, only a receipt's absence lets it be sent again."""
-        case, reference = order.case, sms_reference(order.case, step)
+        reference = sms_reference(case, step)
         known = await self._state(case, step)
-        if known in messages.ON_ITS_WAY or (known is MessageState.INTENDED and await self._has_left(case, step)):
+        if known in sms.ON_ITS_WAY or (known is MessageState.INTENDED and await self._has_left(case, step)):
             return
         at: datetime = activity.info().current_attempt_scheduled_time
         person = await self._database.read(lambda c: get(c, self._keys, case))
-        text = texts.renewal_message(order.state, renewal.tally(order.state.outcomes.values()), order.summary)
-        await self._database.write(lambda c: messages.intend(c, case, step, reference, at))
+        await self._database.write(lambda c: sms.intend(c, case, step, reference, at))
         try:
             ids = await self._centre.submit(person.number.e164, text, reference)
         except Unavailable as error:
             if error.code not in MAY_HAVE_LEFT:
-                await self._database.write(lambda c: messages.mark(c, case, step, MessageState.FAILED))
+                await self._database.write(lambda c: sms.mark(c, case, step, MessageState.FAILED))
             raise
-        await self._database.write(lambda c: messages.submitted(c, case, step, ids))
+        await self._database.write(lambda c: sms.submitted(c, case, step, ids))
 
     async def _has_left(self, case: str, step: str) -> bool:
         for _ in range(int(PROOF_SECONDS / POLL_SECONDS)):
-            if await self._database.read(lambda c: messages.left_us(c, case, step)):
+            if await self._database.read(lambda c: sms.left_us(c, case, step)):
                 return True
             await asyncio.sleep(POLL_SECONDS)
         return False
@@ -103,7 +118,7 @@ class Holder:
             if known is MessageState.DELIVERED:
                 return True
             if known is MessageState.UNDELIVERED:
-                tries = await self._database.read(lambda c: messages.tries(c, case, step))
+                tries = await self._database.read(lambda c: sms.tries(c, case, step))
                 raise ApplicationError(
                     "the short message was not delivered",
                     type="undelivered",
@@ -114,4 +129,4 @@ class Holder:
         return None
 
     async def _state(self, case: str, step: str) -> MessageState | None:
-        return await self._database.read(lambda c: messages.state(c, case, step))
+        return await self._database.read(lambda c: sms.state(c, case, step))

@@ -91,6 +91,27 @@ class Webhooks(Protocol):
         """
         ...
 
+    async def ask(self, partner: str, url: str, message_id: str, body: Mapping[str, Any]) -> bytes:
+        """The same as `post`, for a message that may be answered at once: the answer's JSON, or nothing."""
+        ...
+
+
+class HolderVerdict(StrEnum):
+    """What a carrier says to 'is this the ID tail of the number's holder?'."""
+
+    MATCH = "match"
+    MISMATCH = "mismatch"
+    CANCELLED = "cancelled"
+    NOT_OURS = "not_ours"
+
+
+@dataclass(frozen=True)
+class HolderAnswer:
+    """A carrier's verdict on a number and an ID tail, and when the holder's contract began (for a match)."""
+
+    verdict: HolderVerdict
+    activated_at: datetime | None = None
+
 
 class CarrierRegistry(Protocol):
     """A carrier's number registry: has this number been re-issued, and to this holder since then?"""
@@ -99,4 +120,8 @@ class CarrierRegistry(Protocol):
         self, carrier: str, number: PhoneNumber, id_tail: IdTail | None, activated_at: datetime
     ) -> Hear:
         """The verdict yes / no with a reason / unknown. Raises `Unavailable` or `Refused`."""
+        ...
+
+    async def confirm(self, carrier: str, number: PhoneNumber, id_tail: IdTail) -> HolderAnswer:
+        """Whether the carrier serves the number and the ID tail is its holder's. Raises `Unavailable` or `Refused`."""
         ...

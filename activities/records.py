@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
+from sqlalchemy import Connection
 from temporalio import activity
 
 from activities import calendar
-from activities.contracts import ExtendedClock, OpenUnbind, Recall, RecordRenewal, RecordUnbind
-from domain import renewal, sla, unbind
-from domain.case import CaseKind, Event, fold
+from activities.contracts import CaseOpened, ExtendedClock, OpenCase, OpenUnbind, Recall, Recalled, Record
+from domain import sla, unbind
+from domain.case import CaseKind, Event, Model, fold, root
 from domain.registry import Registry
+from store import vault
 from store.database import Database
-from store.ids import work_item_id
+from store.ids import following_case_id, work_item_id
 from store.keys import KeyRing
 from store.ledger import Append, append, parse, read
+from store.projection import PROJECTIONS
 
 log = structlog.get_logger()
 
@@ -29,29 +33,35 @@ class Records:
         self._keys = keys
         self._registry = registry
 
-    @activity.defn(name="record_unbind")
-    async def record_unbind(self, order: RecordUnbind) -> bool:
-        """See `contracts.record_unbind`."""
-        return await self._append(Append(order.case, CaseKind.UNBIND, order.step, order.events))
+    @activity.defn(name="record")
+    async def record(self, order: Record) -> bool:
+        """See `contracts.record`."""
+        parse_event = PROJECTIONS[order.kind].events.validate_json
+        events = tuple(parse_event(event) for event in order.events)
+        return await self._append(Append(order.case, order.kind, order.step, events))
 
-    @activity.defn(name="record_renewal")
-    async def record_renewal(self, order: RecordRenewal) -> bool:
-        """See `contracts.record_renewal`."""
-        return await self._append(Append(order.case, CaseKind.RENEWAL, order.step, order.events))
+    @activity.defn(name="recall")
+    async def recall(self, order: Recall) -> Recalled:
+        """See `contracts.recall`. From the events, not the read model: of an unbind request that has the header only."""
+        rows = await self._database.read(lambda c: read(c, order.case))
+        state = fold(FOLDS[order.kind], parse(rows))
+        assert state is not None
+        return Recalled(state=state.model_dump_json())
 
-    @activity.defn(name="recall_unbind")
-    async def recall_unbind(self, order: Recall) -> unbind.State:
-        """See `contracts.recall_unbind`."""
-        state = await self._recall(order.case, unbind.evolve)
-        assert isinstance(state, unbind.State)
-        return state
+    @activity.defn(name="open_case")
+    async def open_case(self, order: OpenCase) -> CaseOpened:
+        """See `contracts.open_case`."""
+        case = following_case_id(self._keys, order.kind, order.parent, order.step)
+        first = PROJECTIONS[order.kind].events.validate_python({**json.loads(order.first), "case": case})
 
-    @activity.defn(name="recall_renewal")
-    async def recall_renewal(self, order: Recall) -> renewal.State:
-        """See `contracts.recall_renewal`."""
-        state = await self._recall(order.case, renewal.evolve)
-        assert isinstance(state, renewal.State)
-        return state
+        def record(connection: Connection) -> Event:
+            if not vault.known(connection, case):
+                vault.put(connection, self._keys, case, vault.get(connection, self._keys, root(order.parent)))
+            (recorded,) = append(connection, self._keys, Append(case, order.kind, "submit", (first,)))
+            return recorded
+
+        recorded = await self._database.write(record)
+        return CaseOpened(case=case, first=recorded.model_dump_json(exclude_none=True))
 
     @activity.defn(name="open_unbind")
     async def open_unbind(self, order: OpenUnbind) -> unbind.Opened:
@@ -95,6 +105,9 @@ class Records:
         log.warning("recalled_from_ledger", case=order.case, step=order.step)
         return False
 
-    async def _recall(self, case: str, evolve: Callable[[Any, Event], object]) -> object:
-        rows = await self._database.read(lambda c: read(c, case))
-        return fold(evolve, parse(rows))
+
+FOLDS: Mapping[CaseKind, Callable[[Any, Event], Model]] = {
+    **{kind: how.evolve for kind, how in PROJECTIONS.items()},
+    CaseKind.UNBIND: unbind.evolve,
+}
+"""The whole fold of each kind; the read model of an unbind request is cut into header and items."""

@@ -1,4 +1,4 @@
-"""Signed HTTP to partners: Standard Webhooks, for enterprises' endpoints and carriers' results.
+"""Signed HTTP to partners: Standard Webhooks, for enterprises' endpoints and carriers' results and registries.
 
 By aiohttp: a renewal is hundreds of messages at once, for which httpx was most of what a work item cost
 (`docs/performance.md`). Elsewhere in the house httpx is used.
@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 from standardwebhooks.webhooks import Webhook
 
-from activities.ports import Refused, Unavailable
+from activities.ports import HolderAnswer, HolderVerdict, Refused, Unavailable
 from domain.privacy import IdTail, PhoneNumber
 from domain.renewal import Hear
 from runtime.partners import Partners
@@ -78,6 +79,18 @@ class HttpWebhooks:
         """See the port."""
         await self._http.send(partner, url, message_id, body)
 
+    async def ask(self, partner: str, url: str, message_id: str, body: Mapping[str, Any]) -> bytes:
+        """See the port."""
+        return await self._http.send(partner, url, message_id, body)
+
+
+class _Confirmed(BaseModel):
+    """A carrier's answer to `confirm`."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+    verdict: HolderVerdict
+    activated_at: AwareDatetime | None = None
+
 
 class HttpCarrierRegistry:
     """`ports.CarrierRegistry`: the number goes in the signed body, never into the URL."""
@@ -101,6 +114,17 @@ class HttpCarrierRegistry:
             return Hear.model_validate_json(answer)
         except ValueError:
             raise Unavailable("carrier_answer_unreadable", "the carrier's answer does not fit the protocol") from None
+
+    async def confirm(self, carrier: str, number: PhoneNumber, id_tail: IdTail) -> HolderAnswer:
+        """See the port."""
+        message_id = f"confirm.{datetime.now(UTC).timestamp():.6f}"
+        body = {"number": number.e164, "id_tail": id_tail.value}
+        answer = await self._http.send(carrier, f"{self._endpoints[carrier]}/confirm", message_id, body)
+        try:
+            said = _Confirmed.model_validate_json(answer)
+        except ValueError:
+            raise Unavailable("carrier_answer_unreadable", "the carrier's answer does not fit the protocol") from None
+        return HolderAnswer(said.verdict, said.activated_at)
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -58,7 +58,7 @@ async def _ours(sandboxed: bool, folder: Path, count: int) -> None:
         client,
         task_queue=QUEUE,
         workflows=[steps_flow.Ours],
-        activities=[records.record_renewal],
+        activities=[records.record],
         workflow_runner=product.runner(sandboxed),
         max_cached_workflows=product.CACHED_WORKFLOWS,
     ):

@@ -10,10 +10,10 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities import contracts
-    from activities.contracts import RecordRenewal
+    from activities.contracts import Record
     from bench.bare_flow import nothing
     from domain import renewal
-    from domain.case import Actor, Event
+    from domain.case import Actor, CaseKind, Event
     from workflows.clockwork import OWN_DATABASE
 
 
@@ -45,8 +45,9 @@ class Ours:
     async def run(self, case: str) -> int:
         """How many."""
         for number, event in enumerate(three_steps(case, workflow.now())):
-            order = RecordRenewal(case=case, step=f"decide-{number}", events=(event,))
-            await workflow.execute_local_activity(contracts.record_renewal, order, **OWN_DATABASE)
+            data = event.model_dump_json(exclude_none=True)
+            order = Record(case=case, kind=CaseKind.RENEWAL, step=f"decide-{number}", events=(data,))
+            await workflow.execute_local_activity(contracts.record, order, **OWN_DATABASE)
         return 3
 
 

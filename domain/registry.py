@@ -39,6 +39,8 @@ class NumberForm(StrEnum):
     TOKEN = "token"  # noqa: S105 - a form's name, not a secret
     MASKED = "masked"
     FULL = "full"
+    FULL_WITH_ID_TAIL = "full_with_id_tail"
+    """For carriers only: it is their own contract that is asked about."""
 
 
 class App(Model):
@@ -60,6 +62,8 @@ class Enterprise(Model):
     endpoint: str = ""
     mail: str = ""
     number_form: NumberForm = NumberForm.TOKEN
+    accepts_proof: bool = True
+    """Whether our identity check is enough for it to give detail; otherwise it sends the citizen through its own."""
     sla: SlaPolicy = SlaPolicy()
     retry_first: timedelta = Field(default=timedelta(seconds=30), gt=timedelta(0))
     retry_at_most: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
@@ -83,11 +87,36 @@ class Carrier(Model):
     hotline: str = ""
     endpoint: str = ""
     results: str = ""
+    sla: SlaPolicy = SlaPolicy()
 
     @property
     def takes_part(self) -> bool:
         """Whether it can be asked and told; without both addresses it cannot hand renewals over."""
         return bool(self.endpoint and self.results)
+
+    @property
+    def cards(self) -> Enterprise:
+        """The carrier as a party that is asked about phone cards: its cards are its one app."""
+        return Enterprise(
+            code=self.code,
+            name=self.name,
+            name_en=self.name_en,
+            hotline=self.hotline,
+            channel=Channel.PUSH,
+            endpoint=f"{self.endpoint}/hooks",
+            number_form=NumberForm.FULL_WITH_ID_TAIL,
+            sla=self.sla,
+            apps=(
+                App(
+                    code=cards_of(self.code), name=f"{self.name}电话卡", name_en=f"{self.name_en or self.name} cards"
+                ),
+            ),
+        )
+
+
+def cards_of(carrier: str) -> str:
+    """The app code a carrier's phone cards go by."""
+    return f"{carrier[:34]}-cards"
 
 
 class RenewalPolicy(Model):
@@ -99,17 +128,58 @@ class RenewalPolicy(Model):
     identity_valid: timedelta = timedelta(days=1)
 
 
+class QueryPolicy(Model):
+    """The query's clocks (domain.md: 48 h, one result in 24 h)."""
+
+    answer_within: timedelta = timedelta(hours=48)
+    ask_again_first: timedelta = timedelta(minutes=1)
+    ask_again_at_most: timedelta = timedelta(hours=2)
+    late_window: timedelta = timedelta(days=7)
+    one_result_in: timedelta = timedelta(hours=24)
+
+
+class DisputePolicy(Model):
+    """The dispute's clocks: how long a case worker has, when a silent citizen is reminded, when they are given up."""
+
+    handle_within: timedelta = timedelta(days=15)
+    remind_citizen_after: tuple[timedelta, ...] = (timedelta(days=3), timedelta(days=7))
+    citizen_silent_after: timedelta = timedelta(days=14)
+    detail_within: timedelta = timedelta(days=5)
+    late_window: timedelta = timedelta(days=30)
+
+
+class NumberPolicy(Model):
+    """The number's clocks (domain.md: not re-issued before day 90; unbound in one go before that)."""
+
+    freeze: timedelta = timedelta(days=90)
+    batch_after: timedelta = timedelta(days=7)
+    late_window: timedelta = timedelta(days=90)
+
+
+class InvestigationPolicy(Model):
+    """The investigation's clocks (domain.md: answer within 15 days, then an appeal)."""
+
+    answer_within: timedelta = timedelta(days=15)
+    evidence_within: timedelta = timedelta(days=7)
+
+
 class Registry(Model):
     """All enterprises and carriers, checked for double codes."""
 
     version: str
     renewal: RenewalPolicy = RenewalPolicy()
+    query: QueryPolicy = QueryPolicy()
+    dispute: DisputePolicy = DisputePolicy()
+    number: NumberPolicy = NumberPolicy()
+    investigation: InvestigationPolicy = InvestigationPolicy()
     carriers: tuple[Carrier, ...] = ()
     enterprises: tuple[Enterprise, ...]
 
     _enterprise: dict[str, Enterprise] = PrivateAttr(default_factory=dict)
     _owner: dict[str, Enterprise] = PrivateAttr(default_factory=dict)
     _app: dict[str, App] = PrivateAttr(default_factory=dict)
+    _cards: dict[str, App] = PrivateAttr(default_factory=dict)
+    _party: dict[str, Enterprise] = PrivateAttr(default_factory=dict)
     _carrier: dict[str, Carrier] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
@@ -118,26 +188,37 @@ class Registry(Model):
             _once(self._carrier, "carrier", carrier.code, carrier)
         for enterprise in self.enterprises:
             _once(self._enterprise, "enterprise", enterprise.code, enterprise)
+            _once(self._party, "enterprise", enterprise.code, enterprise)
             for app in enterprise.apps:
                 _once(self._app, "app", app.code, app)
                 self._owner[app.code] = enterprise
+        for carrier in self.carriers:
+            if carrier.takes_part:
+                party = _once(self._party, "enterprise or carrier", carrier.code, carrier.cards)
+                self._cards.update((app.code, app) for app in party.apps)
+                self._owner.update((app.code, party) for app in party.apps)
         return self
 
     def enterprise(self, code: str) -> Enterprise:
-        """By code; KeyError if there is none."""
-        return self._enterprise[code]
+        """An enterprise, or a carrier as the party asked about its cards; KeyError if there is none."""
+        return self._party[code]
 
     def carrier(self, code: str) -> Carrier:
         """By code; KeyError if there is none."""
         return self._carrier[code]
 
     def app(self, code: str) -> App:
-        """By code; KeyError if there is none."""
-        return self._app[code]
+        """By code, a carrier's cards included; KeyError if there is none."""
+        return self._app.get(code) or self._cards[code]
 
     def owner(self, app: str) -> Enterprise:
-        """The enterprise an app belongs to; KeyError if there is none."""
+        """The enterprise an app belongs to, or the carrier whose cards they are; KeyError if there is none."""
         return self._owner[app]
+
+    @property
+    def card_codes(self) -> tuple[str, ...]:
+        """The cards of every carrier that can be asked."""
+        return tuple(self._cards)
 
     @property
     def app_codes(self) -> tuple[str, ...]:
@@ -164,10 +245,11 @@ class Registry(Model):
 T = TypeVar("T")
 
 
-def _once(index: dict[str, T], what: str, code: str, value: T) -> None:
+def _once(index: dict[str, T], what: str, code: str, value: T) -> T:
     if code in index:
         raise ValueError(f"{what} code {code!r} stands twice; codes are unique")
     index[code] = value
+    return value
 
 
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -25,7 +26,7 @@ def services(request: Request) -> Services:
     return found
 
 
-def _partner(services: Services, authorization: str | None, kind: PartnerKind) -> Partner:
+def _partner(services: Services, authorization: str | None, *kinds: PartnerKind) -> Partner:
     scheme, _, token = (authorization or "").partition(" ")
     partner = services.partners.by_token(token) if scheme.lower() == "bearer" and token else None
     if partner is None:
@@ -35,8 +36,9 @@ def _partner(services: Services, authorization: str | None, kind: PartnerKind) -
             "The request carries no valid token.",
             "Send Authorization: Bearer with your partner token.",
         )
-    if partner.kind is not kind:
-        raise fail(403, "not_allowed", f"This is a door for a {kind.value}.", "Use the token of such a partner.")
+    if partner.kind not in kinds:
+        doors = " or a ".join(kind.value.replace("_", " ") for kind in kinds)
+        raise fail(403, "not_allowed", f"This is a door for a {doors}.", "Use the token of such a partner.")
     return partner
 
 
@@ -44,18 +46,22 @@ Using = Annotated[Services, Depends(services)]
 Authorization = Annotated[str | None, Header(description="Bearer, and the partner's token")]
 
 
-def carrier(services: Using, authorization: Authorization = None) -> Partner:
-    """The carrier that is asking."""
-    return _partner(services, authorization, PartnerKind.CARRIER)
+def door(*kinds: PartnerKind) -> Callable[..., Partner]:
+    """Who may come in: the dependency of a route for these kinds of partners."""
+
+    def who(services: Using, authorization: Authorization = None) -> Partner:
+        return _partner(services, authorization, *kinds)
+
+    return who
 
 
-def enterprise(services: Using, authorization: Authorization = None) -> Partner:
-    """The enterprise that is asking."""
-    return _partner(services, authorization, PartnerKind.ENTERPRISE)
-
-
-AsCarrier = Annotated[Partner, Depends(carrier)]
-AsEnterprise = Annotated[Partner, Depends(enterprise)]
+AsCarrier = Annotated[Partner, Depends(door(PartnerKind.CARRIER))]
+AsEnterprise = Annotated[Partner, Depends(door(PartnerKind.ENTERPRISE))]
+AsParty = Annotated[Partner, Depends(door(PartnerKind.ENTERPRISE, PartnerKind.CARRIER))]
+"""An enterprise, or a carrier as the owner of phone cards."""
+AsChannel = Annotated[Partner, Depends(door(PartnerKind.CHANNEL))]
+AsStaff = Annotated[Partner, Depends(door(PartnerKind.CASE_WORKER, PartnerKind.SUPERVISOR))]
+AsSupervisor = Annotated[Partner, Depends(door(PartnerKind.SUPERVISOR))]
 
 
 class Signed:
@@ -77,7 +83,7 @@ class Signed:
 
 async def signed(
     request: Request,
-    partner: AsEnterprise,
+    partner: AsParty,
     services: Using,
     webhook_id: Annotated[
         str, Header(max_length=120, description="Unique per message, the same at every retry")

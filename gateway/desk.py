@@ -10,6 +10,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection, select
@@ -17,14 +18,16 @@ from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateR
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain import unbind
-from domain.renewal import ENDED
+from domain.case import CaseKind
 from store.database import Database
+from store.projection import PROJECTIONS
 from store.tables import cases, work_items
 from workflows.messages import MOST_COMMANDS, Batch, Taken, WithdrawalTaken
 from workflows.renewal import RenewalWorkflow
 from workflows.unbind import UnbindWorkflow
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 MOST_WAITING = 5000
 """Commands of one case that may wait; more are turned away for now."""
@@ -35,9 +38,6 @@ UPDATE_SECONDS = 20.0
 
 NOT_TAKEN = (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError, WorkflowUpdateFailedError)
 """An update that may or may not have arrived, or that its workflow gave up: a repetition is safe."""
-
-OVER = frozenset({unbind.UnbindStatus.CLOSED.value, *(status.value for status in ENDED)})
-"""Statuses of cases whose workflow may be gone."""
 
 
 class EngineBusy(Exception):
@@ -84,6 +84,21 @@ class AnswerDesk:
             raise EngineBusy from None
         except NOT_TAKEN as error:
             log.warning("withdrawal_not_taken", case=case, error=type(error).__name__)
+            raise EngineBusy from None
+
+    async def say(self, case: str, update: str, order: Any, form: type[T]) -> T:
+        """One update to a case's workflow, by its name; the workflow's answer. Raises EngineBusy, CaseEnded."""
+        handle = self._client.get_workflow_handle(case)
+        try:
+            async with asyncio.timeout(UPDATE_SECONDS):
+                said: T = await handle.execute_update(update, order, result_type=form)
+                return said
+        except RPCError as error:
+            if await self._has_ended(case, error):
+                raise CaseEnded from None
+            raise EngineBusy from None
+        except NOT_TAKEN as error:
+            log.warning("update_not_taken", case=case, update=update, error=type(error).__name__)
             raise EngineBusy from None
 
     def _queue(self, case: str | None, command: unbind.ItemCommand) -> asyncio.Future[Taken]:
@@ -138,7 +153,7 @@ class AnswerDesk:
         if error.status is not RPCStatusCode.NOT_FOUND:
             log.warning("engine_busy", case=case, status=error.status.name)
             return False
-        ended = await self._database.read(lambda c: _status(c, case)) in OVER
+        ended = await self._database.read(lambda c: _over(c, case))
         if not ended:
             log.error("workflow_lost", case=case)
         return ended
@@ -151,8 +166,13 @@ def _give_up(left: Iterable[_Waiting]) -> None:
             waiting.done.set_exception(EngineBusy())
 
 
-def _status(connection: Connection, case: str) -> str | None:
-    return connection.execute(select(cases.c.status).where(cases.c.case_id == case)).scalar_one_or_none()
+def _over(connection: Connection, case: str) -> bool:
+    """Whether a case's workflow may be gone: by its own word for when it ended."""
+    row = connection.execute(select(cases.c.kind, cases.c.data).where(cases.c.case_id == case)).one_or_none()
+    if row is None:
+        return False
+    state = PROJECTIONS[CaseKind(row.kind)].head.model_validate_json(row.data)
+    return (getattr(state, "ended_at", None) or getattr(state, "closed_at", None)) is not None
 
 
 def _cases(connection: Connection, items: set[str]) -> dict[str, str]:

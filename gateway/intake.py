@@ -1,7 +1,7 @@
-"""Taking renewals in: one transaction writes the case, its person and its first event; then the engine is started.
+"""Taking cases in: one transaction writes the case, its person and its first event; then the engine is started.
 
-The submission is durable before Temporal hears of it, so a carrier's request is never lost: what could not be
-started at once is started by the sweep.
+The submission is durable before Temporal hears of it, so nobody's request is ever lost: what could not be started at
+once is started by the sweep.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from domain import renewal
-from domain.case import CaseKind
+from domain.case import CaseKind, Event, kind_of
 from domain.refusal import Refusal, RefusalCode
 from domain.registry import Registry
+from gateway.starting import STARTS
 from store import vault
 from store.database import Database
 from store.ids import new_case_id
@@ -29,8 +30,6 @@ from store.keys import KeyRing
 from store.ledger import Append, append, parse, read
 from store.tables import running, submissions
 from workflows.clockwork import TASK_QUEUE
-from workflows.messages import RenewalOrder
-from workflows.renewal import RenewalWorkflow
 
 log = structlog.get_logger()
 
@@ -53,6 +52,24 @@ class Wish:
 
 
 @dataclass(frozen=True)
+class Opening:
+    """A case about to be opened: who asks under which key, its first event, its person, and what has to be so.
+
+    `also` runs in the same transaction, before anything is written: what it takes (a proof, a slot, the number) is
+    taken together with the opening or not at all. Its refusal is the opening's.
+    """
+
+    partner: str
+    key: str
+    wording: str
+    kind: CaseKind
+    case: str
+    first: Event
+    person: vault.Person | None
+    also: Callable[[Connection], Refusal | None] = lambda _connection: None
+
+
+@dataclass(frozen=True)
 class Admitted:
     """The case of a wish; `again` when the same key brought it before."""
 
@@ -61,7 +78,7 @@ class Admitted:
 
 
 class Intake:
-    """The door between a carrier's request and the workflow."""
+    """The door between a request and the workflow."""
 
     def __init__(self, database: Database, keys: KeyRing, registry: Registry, client: Client) -> None:
         self._database = database
@@ -70,11 +87,11 @@ class Intake:
         self._client = client
 
     async def submit(self, carrier: str, wish: Wish) -> Admitted | Refusal:
-        """Record a wish and start its workflow; the same idempotency key gives the same case.
+        """Record a renewal and start its workflow; the same idempotency key gives the same case.
 
         The key comes first: a repetition is answered whatever has become of the registry or the identity check.
         """
-        if earlier := await self._database.read(lambda c: self._earlier(c, carrier, wish)):
+        if earlier := await self.earlier(carrier, wish.key, wish.wording):
             return earlier
         apps = self._registry.select(wish.apps)
         if isinstance(apps, Refusal):
@@ -91,58 +108,85 @@ class Intake:
         if isinstance(decision, Refusal):
             return decision
         (submitted,) = decision
-        assert isinstance(submitted, renewal.Submitted)
-        admitted = await self._database.write(lambda c: self._admit(c, carrier, wish, submitted))
+        return await self.open(
+            Opening(
+                partner=carrier,
+                key=wish.key,
+                wording=wish.wording,
+                kind=CaseKind.RENEWAL,
+                case=command.case,
+                first=submitted,
+                person=wish.person,
+                also=lambda c: self._hold_number(c, wish.person, command.case),
+            )
+        )
+
+    async def open(self, opening: Opening) -> Admitted | Refusal:
+        """Record a case with all that belongs to its opening, then start its workflow."""
+        admitted = await self._database.write(lambda c: self._admit(c, opening))
         if isinstance(admitted, Admitted) and not admitted.again:
-            await self._start(submitted)
+            await self._start(opening.kind, opening.case, opening.first)
         return admitted
 
-    def _admit(
-        self, connection: Connection, carrier: str, wish: Wish, submitted: renewal.Submitted
-    ) -> Admitted | Refusal:
-        if earlier := self._earlier(connection, carrier, wish):
+    async def earlier(self, partner: str, key: str, wording: str) -> Admitted | Refusal | None:
+        """What the key brought before; None if it is new."""
+        return await self._database.read(lambda c: self._earlier(c, partner, key, wording))
+
+    def _admit(self, connection: Connection, opening: Opening) -> Admitted | Refusal:
+        if earlier := self._earlier(connection, opening.partner, opening.key, opening.wording):
             return earlier
-        number = self._keys.token("number", wish.person.number.e164)
-        if connection.execute(select(running).where(running.c.number_token == number)).one_or_none():
-            return _running()
-        case = submitted.case
-        row = {"partner": carrier, "key": wish.key, "digest": self._digest(wish), "case_id": case}
-        connection.execute(insert(submissions), {**row, "submitted_at": submitted.at, "started": False})
-        connection.execute(insert(running), {"number_token": number, "case_id": case})
-        vault.put(connection, self._keys, case, wish.person)
-        append(connection, self._keys, Append(case, CaseKind.RENEWAL, "submit", (submitted,)))
+        if refusal := opening.also(connection):
+            return refusal
+        case = opening.case
+        row = {
+            "partner": opening.partner,
+            "key": opening.key,
+            "digest": self._digest(opening.wording),
+            "case_id": case,
+        }
+        connection.execute(insert(submissions), {**row, "submitted_at": opening.first.at, "started": False})
+        if opening.person is not None:
+            vault.put(connection, self._keys, case, opening.person)
+        append(connection, self._keys, Append(case, opening.kind, "submit", (opening.first,)))
         return Admitted(case, again=False)
 
-    def _earlier(self, connection: Connection, carrier: str, wish: Wish) -> Admitted | Refusal | None:
-        """What the key brought before; None if it is new."""
-        here = (submissions.c.partner == carrier, submissions.c.key == wish.key)
+    def _hold_number(self, connection: Connection, person: vault.Person, case: str) -> Refusal | None:
+        """One running renewal per number."""
+        number = self._keys.token("number", person.number.e164)
+        if connection.execute(select(running).where(running.c.number_token == number)).one_or_none():
+            return _running()
+        connection.execute(insert(running), {"number_token": number, "case_id": case})
+        return None
+
+    def _earlier(self, connection: Connection, partner: str, key: str, wording: str) -> Admitted | Refusal | None:
+        here = (submissions.c.partner == partner, submissions.c.key == key)
         found = connection.execute(select(submissions).where(*here)).one_or_none()
         if found is None:
             return None
-        return Admitted(found.case_id, again=True) if found.digest == self._digest(wish) else _key_reused()
+        return Admitted(found.case_id, again=True) if found.digest == self._digest(wording) else _key_reused()
 
-    def _digest(self, wish: Wish) -> str:
-        return self._keys.token("submission", wish.wording)
+    def _digest(self, wording: str) -> str:
+        return self._keys.token("submission", wording)
 
-    async def _start(self, submitted: renewal.Submitted) -> bool:
+    async def _start(self, kind: CaseKind, case: str, first: Event) -> bool:
         """Start the workflow; False when the engine cannot take it now (the sweep will try again)."""
-        order = RenewalOrder(submitted=submitted, policy=self._registry.renewal)
+        start = STARTS[kind]
         try:
             await self._client.start_workflow(
-                RenewalWorkflow.run,
-                order,
-                id=submitted.case,
+                start.run,
+                start.order(first, self._registry),
+                id=case,
                 task_queue=TASK_QUEUE,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 rpc_timeout=START_SECONDS,
             )
         except WorkflowAlreadyStartedError:
-            log.info("started_before", case=submitted.case)
+            log.info("started_before", case=case)
         except RPCError as error:
-            log.warning("not_started_yet", case=submitted.case, status=error.status.name)
+            log.warning("not_started_yet", case=case, status=error.status.name)
             return False
-        await self._database.write(lambda c: _mark_started(c, submitted.case))
+        await self._database.write(lambda c: _mark_started(c, case))
         return True
 
     async def sweep(self) -> int:
@@ -161,8 +205,7 @@ class Intake:
 
     async def _start_recorded(self, case: str) -> bool:
         (first, *_) = parse(await self._database.read(lambda c: read(c, case)))
-        assert isinstance(first, renewal.Submitted)
-        return await self._start(first)
+        return await self._start(kind_of(case), case, first)
 
 
 async def every(seconds: float, what: str, job: Callable[[], Awaitable[object]]) -> None:
@@ -195,7 +238,7 @@ def _key_reused() -> Refusal:
         code=RefusalCode.KEY_REUSED,
         field="Idempotency-Key",
         sentence="This key came before with another request.",
-        remedy="Use a new key for a new renewal, the same body for a repetition.",
+        remedy="Use a new key for a new request, the same body for a repetition.",
     )
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from domain import unbind
 from domain.case import WorkItemId
 from domain.unbind import ItemState, Outcome, Reason
-from gateway.auth import AsEnterprise, SignedMessage, Using
+from gateway.auth import AsParty, SignedMessage, Using
 from gateway.desk import EngineBusy
 from gateway.problems import Problem, ProblemError, fail, of_refusal, problem
 from gateway.renewals import busy
@@ -129,7 +129,7 @@ def _body(model: type[BaseModel], media: str = "application/json") -> dict[str, 
 
 @router.get("/work-items")
 async def list_work_items(
-    enterprise: AsEnterprise,
+    enterprise: AsParty,
     services: Using,
     after: Annotated[int, Query(ge=0, le=LAST_CURSOR, description="Cursor from the previous page")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = PAGE,
@@ -143,7 +143,7 @@ async def list_work_items(
 
 
 @router.get("/work-items/{item}")
-async def show_work_item(item: ItemInPath, enterprise: AsEnterprise, services: Using) -> SharedItem:
+async def show_work_item(item: ItemInPath, enterprise: AsParty, services: Using) -> SharedItem:
     """One of your work items, open or answered."""
     found = await services.database.read(lambda c: views.item_of(c, enterprise.code, item))
     if found is None:

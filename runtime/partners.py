@@ -1,4 +1,4 @@
-"""Partners' credentials: a bearer token (kept as a digest) and a webhook secret for each carrier and enterprise.
+"""Partners' credentials: a bearer token (kept as a digest) and a webhook secret for everybody who may come in.
 
 One JSON file (`JIEBANG_PARTNERS`). `issue` makes a fresh set and hands the clear tokens back once.
 """
@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 from base64 import b64encode
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -30,6 +31,9 @@ class PartnerKind(StrEnum):
 
     CARRIER = "carrier"
     ENTERPRISE = "enterprise"
+    CHANNEL = "channel"
+    CASE_WORKER = "case_worker"
+    SUPERVISOR = "supervisor"
 
 
 class Partner(Model):
@@ -124,13 +128,37 @@ def add_partner(code: str, registry: Registry, keys: KeyRing, book: Path) -> Iss
     return issued
 
 
+def add_person(code: str, kind: PartnerKind, keys: KeyRing, book: Path) -> Issued:
+    """Issue a token to a channel, a case worker or a supervisor, in place of an older one of the same code.
+
+    Raises PartnersError for a code that a partner of another kind has.
+    """
+    known = _known(book)
+    if any(other.code == code and other.kind is not kind for other in known):
+        raise PartnersError(f"{code} is the code of another kind of partner: choose another")
+    partner, issued = issue(code, kind, keys)
+    Partners(partners=(*(other for other in known if other.code != code), partner)).save(book)
+    return issued
+
+
+SANDBOX_PEOPLE: Mapping[str, PartnerKind] = {
+    "mini-program": PartnerKind.CHANNEL,
+    "worker-chen": PartnerKind.CASE_WORKER,
+    "worker-lin": PartnerKind.CASE_WORKER,
+    "supervisor-wu": PartnerKind.SUPERVISOR,
+}
+"""Who works at the sandbox's case desk, and the channel its citizens come through."""
+
+
 def issue_missing(registry: Registry, keys: KeyRing, book: Path, handed_out: Path) -> None:
     """Credentials for everybody in a sandbox who has none: digests into the book, clear ones for the world outside."""
     partners = _known(book)
-    clear = json.loads(handed_out.read_text()) if handed_out.exists() else {"carriers": {}, "enterprises": {}}
+    clear = json.loads(handed_out.read_text()) if handed_out.exists() else {}
+    for kind in PartnerKind:
+        clear.setdefault(f"{kind.value}s", {})
     have = {partner.code for partner in partners}
     idle = {carrier.code for carrier in registry.carriers if not carrier.takes_part}
-    for code, kind in _kinds(registry).items():
+    for code, kind in {**_kinds(registry), **SANDBOX_PEOPLE}.items():
         if code not in have | idle:
             partner, issued = issue(code, kind, keys)
             partners.append(partner)

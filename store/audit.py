@@ -13,12 +13,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, select
 
 from domain.case import CaseKind
+from domain.question import Questions
 from domain.renewal import RenewalStatus, frees_number
 from domain.unbind import Item, evolve_item
 from store.keys import KeyRing, KeyRingError
 from store.ledger import seal
-from store.projection import CURSOR_STRIDE, PROJECTIONS, item_values, project
-from store.tables import cases, ledger, running, submissions, work_items
+from store.projection import CURSOR_STRIDE, PROJECTIONS, item_values, project, question_values, standing_values
+from store.tables import cases, ledger, questions, running, submissions, work_items, worklist
 
 CHUNK = 500
 
@@ -106,11 +107,14 @@ def _check_case(connection: Connection, case: str) -> int:
     state: Any = None
     items: dict[str, Item] = {}
     cursors: dict[str, int] = {}
+    asked: dict[str, int] = {}
     for row in rows:
         event = how.events.validate_json(row.data)
         if (event.type, str(event.actor), event.at) != (row.type, row.actor, row.at):
             raise Difference(f"ledger position {row.position}: its columns do not fit its event")
         state = how.evolve(state, event)
+        fresh = [key for key in how.questions(state) if key not in asked]
+        asked.update((key, row.position * CURSOR_STRIDE + place) for place, key in enumerate(fresh))
         for place, (item_id, opened) in enumerate(how.opened_items(event).items()):
             items[item_id], cursors[item_id] = opened, row.position * CURSOR_STRIDE + place
         for item_id in how.touched(event):
@@ -139,7 +143,24 @@ def _check_case(connection: Connection, case: str) -> int:
             )
     if seen != len(items):
         raise Difference(f"case {case} has {seen} work items, its events opened {len(items)}: run rebuild")
+    _check_questions(connection, case, how.questions(state), asked)
+    standing = how.standing(state)
+    queued = connection.execute(select(worklist).where(worklist.c.case_id == case)).mappings().one_or_none()
+    values = {"opened_at": rows[0].at, **standing_values(kind, standing)} if standing else None
+    if values != (queued and {name: value for name, value in queued.items() if name != "case_id"}):
+        raise Difference(f"case {case}: the case workers' queue does not say what its events say: run rebuild")
     return len(items)
+
+
+def _check_questions(connection: Connection, case: str, asked: Questions, cursors: dict[str, int]) -> None:
+    kept = connection.execute(select(questions).where(questions.c.case_id == case)).mappings().all()
+    stored = {row["question_id"]: dict(row) for row in kept}
+    expected = {
+        key: {"question_id": key, "case_id": case, "cursor": cursors[key], **question_values(question)}
+        for key, question in asked.items()
+    }
+    if stored != expected:
+        raise Difference(f"case {case}: its questions do not say what its events say: run rebuild")
 
 
 def _check_running(connection: Connection) -> None:
@@ -162,8 +183,8 @@ def _check_running(connection: Connection) -> None:
 
 def rebuild(connection: Connection, progress: Callable[[int], None] | None = None) -> int:
     """Throw the read models away and fold the ledger into them again; return the number of events."""
-    connection.execute(delete(work_items))
-    connection.execute(delete(cases))
+    for table in (work_items, questions, worklist, cases):
+        connection.execute(delete(table))
     events = 0
     for row in _rows(connection):
         event = PROJECTIONS[CaseKind(row.kind)].events.validate_json(row.data)

@@ -18,6 +18,8 @@ class Subject(Model):
 
     token: str
     number: str | None = None
+    id_tail: str | None = None
+    """For carriers only."""
 
 
 class SharedItem(Model):
@@ -41,10 +43,13 @@ def subject(keys: KeyRing, enterprise: Enterprise, person: Person) -> Subject:
         NumberForm.TOKEN: None,
         NumberForm.MASKED: person.number.mask(),
         NumberForm.FULL: person.number.e164,
+        NumberForm.FULL_WITH_ID_TAIL: person.number.e164,
     }
+    carriers_own = enterprise.number_form is NumberForm.FULL_WITH_ID_TAIL and person.id_tail is not None
     return Subject(
         token=keys.enterprise_token(enterprise.code, person.number.e164),
         number=forms[enterprise.number_form],
+        id_tail=person.id_tail.value if carriers_own and person.id_tail else None,
     )
 
 

@@ -13,13 +13,16 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
-from domain import renewal, unbind
+from domain import complaint, dispute, identity, investigation, number, query, renewal, unbind
 from domain.case import CaseKind, Event, Model
-from store.tables import cases, running, work_items
+from domain.casework import Standing
+from domain.question import Questions
+from store import slots
+from store.tables import cases, questions, running, work_items, worklist
 from store.vault import purge_after
 
 CURSOR_STRIDE = 10_000
-"""Work items one opening can create; a cursor is its ledger position times this plus the item's place."""
+"""Work items or questions one event can create; a cursor is its ledger position times this plus the item's place."""
 
 
 KEPT_AFTER_CLOSE = timedelta(days=30)
@@ -33,12 +36,19 @@ class Projection:
     events: TypeAdapter[Any]
     head: type[Model]
     evolve: Callable[[Any, Event], Model]
-    opened_items: Callable[[Event], Mapping[str, unbind.Item]]
-    touched: Callable[[Event], tuple[str, ...]]
+    opened_items: Callable[[Event], Mapping[str, unbind.Item]] = lambda _event: {}
+    touched: Callable[[Event], tuple[str, ...]] = lambda _event: ()
+    questions: Callable[[Any], Questions] = lambda _state: {}
+    """Every question the case has put to a party, answered or not."""
+    standing: Callable[[Any], Standing | None] = lambda _state: None
+    """Where it stands in the case workers' queues; None for kinds without case work."""
+    follows: Callable[[Connection, Any], None] = lambda _connection, _state: None
+    """What else has to be so, in the same transaction."""
 
 
-def _no_items(_event: Event) -> dict[str, unbind.Item]:
-    return {}
+def _renewal_follows(connection: Connection, state: renewal.State) -> None:
+    if renewal.frees_number(state.status):
+        connection.execute(delete(running).where(running.c.case_id == state.case))
 
 
 PROJECTIONS: Mapping[CaseKind, Projection] = {
@@ -46,8 +56,7 @@ PROJECTIONS: Mapping[CaseKind, Projection] = {
         events=TypeAdapter(renewal.RenewalEvent),
         head=renewal.State,
         evolve=renewal.evolve,
-        opened_items=_no_items,
-        touched=lambda _event: (),
+        follows=_renewal_follows,
     ),
     CaseKind.UNBIND: Projection(
         events=TypeAdapter(unbind.UnbindEvent),
@@ -55,6 +64,45 @@ PROJECTIONS: Mapping[CaseKind, Projection] = {
         evolve=unbind.evolve_header,
         opened_items=lambda event: unbind.open_items(event) if isinstance(event, unbind.Opened) else {},
         touched=lambda event: () if isinstance(event, unbind.Opened) else unbind.touched(event),
+    ),
+    CaseKind.IDENTITY: Projection(
+        events=TypeAdapter(identity.IdentityEvent),
+        head=identity.State,
+        evolve=identity.evolve,
+    ),
+    CaseKind.QUERY: Projection(
+        events=TypeAdapter(query.QueryEvent),
+        head=query.State,
+        evolve=query.evolve,
+        questions=lambda state: state.questions,
+        standing=query.standing,
+        follows=slots.after_query,
+    ),
+    CaseKind.DISPUTE: Projection(
+        events=TypeAdapter(dispute.DisputeEvent),
+        head=dispute.State,
+        evolve=dispute.evolve,
+        questions=lambda state: state.questions,
+        standing=dispute.standing,
+    ),
+    CaseKind.NUMBER: Projection(
+        events=TypeAdapter(number.NumberEvent),
+        head=number.State,
+        evolve=number.evolve,
+        standing=number.standing,
+    ),
+    CaseKind.INVESTIGATION: Projection(
+        events=TypeAdapter(investigation.InvestigationEvent),
+        head=investigation.State,
+        evolve=investigation.evolve,
+        questions=lambda state: state.questions,
+        standing=investigation.standing,
+    ),
+    CaseKind.COMPLAINT: Projection(
+        events=TypeAdapter(complaint.ComplaintEvent),
+        head=complaint.State,
+        evolve=complaint.evolve,
+        standing=complaint.standing,
     ),
 }
 
@@ -68,12 +116,17 @@ def project(
 ) -> None:
     """Fold events just appended (each with its ledger row) into the case's row and its work items."""
     how = PROJECTIONS[kind]
-    state = how.head.model_validate_json(head.data) if head else None
+    state: Any = how.head.model_validate_json(head.data) if head else None
+    ended_before = getattr(state, "ended_at", None)
+    asked: dict[str, Any] = dict(how.questions(state)) if state else {}
+    before = dict(asked)
+    asked_at: dict[str, int] = {}
     wanted = {item for _, event in happened for item in how.touched(event)}
     items = load_items(connection, wanted)
     cursors: dict[str, int] = {}
     for row, event in happened:
         state = how.evolve(state, event)
+        asked_at.update(_new_questions(asked, how.questions(state), row["position"]))
         for place, (item_id, item) in enumerate(how.opened_items(event).items()):
             items[item_id] = item
             cursors[item_id] = row["position"] * CURSOR_STRIDE + place
@@ -83,7 +136,7 @@ def project(
         return
     last = happened[-1][0]
     values = {
-        "status": state.status.value,  # type: ignore[attr-defined]
+        "status": state.status.value,
         "seq": last["seq"],
         "seal": last["seal"],
         "changed_at": last["at"],
@@ -95,11 +148,20 @@ def project(
         opened_at = happened[0][0]["at"]
         connection.execute(_INSERT_CASE, {"case_id": case, "kind": kind.value, "opened_at": opened_at, **values})
     _save_items(connection, case, items, cursors)
-    if isinstance(state, renewal.State):
-        if renewal.frees_number(state.status):
-            connection.execute(delete(running).where(running.c.case_id == case))
-        if state.ended_at:
-            purge_after(connection, case, state.ended_at + KEPT_AFTER_CLOSE)
+    _save_questions(connection, case, before, asked, asked_at)
+    if standing := how.standing(state):
+        _save_standing(connection, case, kind, standing, happened[0][0]["at"])
+    how.follows(connection, state)
+    ended = getattr(state, "ended_at", None)
+    if ended != ended_before:
+        purge_after(connection, case, ended + KEPT_AFTER_CLOSE if ended else None)
+
+
+def _new_questions(asked: dict[str, Any], now: Questions, position: int) -> dict[str, int]:
+    """Take over what the questions are now; the cursors of those that are new."""
+    fresh = [key for key in now if key not in asked]
+    asked.update(now)
+    return {key: position * CURSOR_STRIDE + place for place, key in enumerate(fresh)}
 
 
 def load_state(connection: Connection, kind: CaseKind, case: str) -> Any:
@@ -147,6 +209,53 @@ def _save_items(
         connection.execute(_UPDATE_ITEM, changed)
 
 
+def question_values(question: Any) -> dict[str, Any]:
+    """The columns that follow from a question."""
+    return {
+        "kind": question.kind.value,
+        "party": question.party,
+        "open": question.open,
+        "due_at": question.due_at,
+        "data": question.model_dump_json(exclude_none=True),
+    }
+
+
+def _save_questions(
+    connection: Connection, case: str, before: Questions, now: Questions, cursors: Mapping[str, int]
+) -> None:
+    fresh = [
+        {"question_id": key, "case_id": case, "cursor": cursors[key], **question_values(now[key])} for key in cursors
+    ]
+    changed = [
+        {"key": key, **question_values(one)} for key, one in now.items() if key in before and before[key] != one
+    ]
+    if fresh:
+        connection.execute(_INSERT_QUESTION, fresh)
+    if changed:
+        connection.execute(_UPDATE_QUESTION, changed)
+
+
+def standing_values(kind: CaseKind, standing: Standing) -> dict[str, Any]:
+    """The columns that follow from where a case stands."""
+    work = standing.work
+    return {
+        "kind": kind.value,
+        "status": standing.status,
+        "open": standing.open,
+        "waiting": standing.waiting.value,
+        "assignee": work.assignee,
+        "due_at": work.due_at,
+        "paused": work.paused_at is not None,
+        "escalated": work.escalated_at is not None,
+    }
+
+
+def _save_standing(connection: Connection, case: str, kind: CaseKind, standing: Standing, opened_at: Any) -> None:
+    values = standing_values(kind, standing)
+    if not connection.execute(_UPDATE_WORKLIST, {"key": case, **values}).rowcount:
+        connection.execute(_INSERT_WORKLIST, {"case_id": case, "opened_at": opened_at, **values})
+
+
 # Built once: making a statement anew costs more than running it.
 _ITEMS = select(work_items.c.item_id, work_items.c.data).where(
     work_items.c.item_id.in_(bindparam("wanted", expanding=True))
@@ -162,4 +271,21 @@ _UPDATE_ITEM = (
     update(work_items)
     .where(work_items.c.item_id == bindparam("key"))
     .values({name: bindparam(name) for name in ("enterprise", "app", "state", "open", "due_at", "data")})
+)
+_INSERT_QUESTION = insert(questions)
+_UPDATE_QUESTION = (
+    update(questions)
+    .where(questions.c.question_id == bindparam("key"))
+    .values({name: bindparam(name) for name in ("kind", "party", "open", "due_at", "data")})
+)
+_INSERT_WORKLIST = insert(worklist)
+_UPDATE_WORKLIST = (
+    update(worklist)
+    .where(worklist.c.case_id == bindparam("key"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in ("kind", "status", "open", "waiting", "assignee", "due_at", "paused", "escalated")
+        }
+    )
 )

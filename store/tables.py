@@ -178,3 +178,80 @@ seen_messages = Table(
 )
 """Signed messages already taken, each with a digest of what it said: a replay is refused while its signature could
 still be valid, and an id used again for something else is told apart."""
+
+questions = Table(
+    "questions",
+    metadata,
+    Column("question_id", String(30), primary_key=True),
+    Column("case_id", String(40), nullable=False),
+    Column("cursor", BigInteger, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("party", String(40), nullable=False),
+    Column("open", Boolean, nullable=False),
+    Column("due_at", Utc, nullable=False),
+    Column("data", Text, nullable=False),
+    Index("ix_questions_case", "case_id"),
+    Index("ix_questions_pull", "party", "open", "cursor"),
+)
+"""One row per question to an enterprise or a carrier; `cursor` grows in commit order."""
+
+worklist = Table(
+    "worklist",
+    metadata,
+    Column("case_id", String(40), primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("status", String(30), nullable=False),
+    Column("open", Boolean, nullable=False),
+    Column("waiting", String(20), nullable=False),
+    Column("assignee", String(40), nullable=False),
+    Column("due_at", Utc),
+    Column("paused", Boolean, nullable=False),
+    Column("escalated", Boolean, nullable=False),
+    Column("opened_at", Utc, nullable=False),
+    Index("ix_worklist_queue", "open", "assignee", "due_at"),
+    Index("ix_worklist_waiting", "open", "waiting", "due_at"),
+)
+"""The case workers' queues: one row per case that case workers may have to do with."""
+
+papers = Table(
+    "papers",
+    metadata,
+    Column("paper_id", String(20), primary_key=True),
+    Column("case_id", String(40), nullable=False),
+    Column("box", LargeBinary, nullable=False),
+    Index("ix_papers_case", "case_id"),
+)
+"""What people wrote or showed (notes, reasons, masked accounts, links, statements), under the case's own key: it is
+forgotten with the case's person."""
+
+codes = Table(
+    "codes",
+    metadata,
+    Column("case_id", String(40), primary_key=True),
+    Column("number_token", String(60), nullable=False),
+    Column("origin", String(60), nullable=False),
+    Column("digest", String(80), nullable=False),
+    Column("sent_at", Utc, nullable=False),
+    Index("ix_codes_number", "number_token", "origin"),
+)
+"""The last code of an identity check, as a keyed digest; deleted when the check is over."""
+
+slots = Table(
+    "slots",
+    metadata,
+    Column("number_token", String(60), primary_key=True),
+    Column("what", String(20), primary_key=True),
+    Column("case_id", String(40), nullable=False),
+    Column("until", Utc),
+    Index("ix_slots_case", "case_id"),
+)
+"""What a number may not do again yet: one query of a kind at a time and one result in 24 hours, nothing for 24 hours
+after a mismatch. No `until`: for as long as the case runs."""
+
+numbers = Table(
+    "numbers",
+    metadata,
+    Column("number_token", String(60), primary_key=True),
+    Column("case_id", String(40), nullable=False, unique=True),
+)
+"""The case a number's life is kept in."""

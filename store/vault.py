@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from domain.privacy import IdTail, PhoneNumber
 from store.keys import KEY_BYTES, NONCE_BYTES, KeyRing
-from store.tables import vault
+from store.tables import papers, vault
 
 
 class NotInVault(LookupError):
@@ -50,22 +51,39 @@ def put(connection: Connection, keys: KeyRing, case: str, person: Person) -> Non
 
 def get(connection: Connection, keys: KeyRing, case: str) -> Person:
     """The person of a case. Raises NotInVault."""
-    row = connection.execute(select(vault).where(vault.c.case_id == case)).one_or_none()
-    if row is None:
-        raise NotInVault(f"{case} has no personal data in the vault any more")
-    case_key = keys.unlock(row.ring_key, "vault", row.case_key, case.encode())
+    row, case_key = _opened(connection, keys, case)
     clear = AESGCM(case_key).decrypt(row.box[:NONCE_BYTES], row.box[NONCE_BYTES:], case.encode())
     stored = _Stored.model_validate_json(clear)
     return Person(PhoneNumber(stored.number), IdTail(stored.id_tail) if stored.id_tail else None)
 
 
-def purge_after(connection: Connection, case: str, moment: datetime) -> None:
-    """Say from when on a case's person is no longer needed (30 days after the close)."""
+def known(connection: Connection, case: str) -> bool:
+    """Whether a case has a person in the vault."""
+    found = select(vault.c.case_id).where(vault.c.case_id == case)
+    return connection.execute(found).scalar_one_or_none() is not None
+
+
+def case_key(connection: Connection, keys: KeyRing, case: str) -> bytes:
+    """The case's own key: what else is locked with it is forgotten with the person. Raises NotInVault."""
+    return _opened(connection, keys, case)[1]
+
+
+def _opened(connection: Connection, keys: KeyRing, case: str) -> tuple[Row[Any], bytes]:
+    row = connection.execute(select(vault).where(vault.c.case_id == case)).one_or_none()
+    if row is None:
+        raise NotInVault(f"{case} has no personal data in the vault any more")
+    return row, keys.unlock(row.ring_key, "vault", row.case_key, case.encode())
+
+
+def purge_after(connection: Connection, case: str, moment: datetime | None) -> None:
+    """Say from when on a case's person is no longer needed (30 days after the close); None: it is needed again."""
     connection.execute(update(vault).where(vault.c.case_id == case), {"purge_after": moment})
 
 
 def purge(connection: Connection, now: datetime) -> int:
-    """Forget whoever is no longer needed; return how many."""
+    """Forget whoever is no longer needed, and what was written about them; return how many."""
+    gone = select(vault.c.case_id).where(vault.c.purge_after < now)
+    connection.execute(delete(papers).where(papers.c.case_id.in_(gone)))
     return connection.execute(delete(vault).where(vault.c.purge_after < now)).rowcount
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ import worker
 from activities.carriers import Carriers
 from activities.enterprises import Enterprises
 from activities.holder import Holder
-from activities.ports import ReceiptState, SmsReceipt
+from activities.parties import Parties
+from activities.ports import HolderAnswer, HolderVerdict, ReceiptState, SmsReceipt
 from activities.records import Records
 from domain import registry as registries
 from domain import renewal, unbind
@@ -49,6 +51,7 @@ class FakeWebhooks:
         self.posts: list[tuple[str, str, Mapping[str, Any]]] = []
         self.failing: dict[str, Exception] = {}
         self.failing_once: dict[str, Exception] = {}
+        self.answers: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
 
     async def post(self, partner: str, url: str, message_id: str, body: Mapping[str, Any]) -> None:
         if partner in self.failing_once:
@@ -56,6 +59,15 @@ class FakeWebhooks:
         if partner in self.failing:
             raise self.failing[partner]
         self.posts.append((partner, message_id, body))
+
+    async def ask(self, partner: str, url: str, message_id: str, body: Mapping[str, Any]) -> bytes:
+        """A question: answered by what is lined up for the partner, a function of one question."""
+        await self.post(partner, url, message_id, body)
+        answer = self.answers.get(partner)
+        if answer is None:
+            return b""
+        said = [{"question": q["id"], "answer": answer(q)} for q in body["data"]["questions"]]
+        return json.dumps({"answers": [one for one in said if one["answer"]]}).encode()
 
     def told(self, partner: str) -> list[str]:
         """The kinds of messages a partner got."""
@@ -106,6 +118,8 @@ class FakeCarriers:
     def __init__(self, *answers: Hear | Exception) -> None:
         self.answers = list(answers) or [Hear(verdict=Verdict.YES)]
         self.asked = 0
+        self.confirmed = 0
+        self.verdict: HolderAnswer | Exception | None = None
 
     async def eligibility(
         self, carrier: str, number: PhoneNumber, id_tail: IdTail | None, activated_at: datetime
@@ -136,6 +150,17 @@ def registry(
             lines += [app, "[enterprises.sla]", sla]
     return registries.load("\n".join(lines))
 
+    async def confirm(self, carrier: str, number: PhoneNumber, id_tail: IdTail) -> HolderAnswer:
+        """The holder's tail is `TAIL`, their contract began 60 days ago; `verdict` overrides that."""
+        self.confirmed += 1
+        if isinstance(self.verdict, Exception):
+            raise self.verdict
+        if self.verdict is not None:
+            return self.verdict
+        if id_tail != TAIL:
+            return HolderAnswer(HolderVerdict.MISMATCH)
+        return HolderAnswer(HolderVerdict.MATCH, datetime.now(UTC) - 60 * DAY)
+
 
 @dataclass
 class House:
@@ -165,6 +190,7 @@ class House:
             Records(*shared, self.registry),
             Enterprises(*shared, self.registry, self.webhooks, self.mailer, "http://us", "desk@us.example"),
             Carriers(*shared, self.registry, self.carriers, self.webhooks),
+            Parties(*shared, self.registry, self.webhooks),
             holder,
         )
         async with worker.build(self.client, methods):

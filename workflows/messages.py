@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from pydantic import AwareDatetime, Field
 
-from domain import renewal, unbind
+from domain import casework, renewal, unbind
 from domain.case import AppCode, CaseId, Model, WorkItemId
 from domain.refusal import Refusal
 from domain.registry import RenewalPolicy
@@ -73,6 +73,27 @@ class WithdrawalReply(Model):
 
     case: CaseId
     withdrawn: int
+
+
+class Done(Model):
+    """What became of a command: where the case stands now, or why it was refused; `changed` is false for a repetition."""
+
+    status: str
+    changed: bool = False
+    refusal: Refusal | None = None
+
+
+class Act(Model):
+    """Case work on a case: one command of a case worker, a supervisor, or another case's workflow."""
+
+    command: casework.WorkCommand
+
+
+class Conclusion(Model):
+    """A case that followed from this one has ended: how, in one of its kind's own words."""
+
+    case: CaseId
+    outcome: str
 
 
 class RenewalOrder(Model):

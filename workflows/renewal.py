@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Literal
 
 from temporalio import workflow
@@ -14,14 +15,14 @@ from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflow
 
 with workflow.unsafe.imports_passed_through():
     from activities import contracts
-    from activities.contracts import AskEligibility, Recall, RecordRenewal, Tell
+    from activities.contracts import AskEligibility, Tell
     from domain import renewal
-    from domain.case import Event
+    from domain.case import CaseKind, Event
     from domain.refusal import Refusal
     from domain.renewal import ENDED, RenewalStatus
     from domain.unbind import ItemState
-    from workflows.clockwork import OUTSIDE, OWN_DATABASE
-    from workflows.memory import Memory
+    from workflows.case import Case
+    from workflows.clockwork import OUTSIDE
     from workflows.messages import RenewalOrder, UnbindOrder, UnbindReport, WithdrawalReply, WithdrawalTaken
     from workflows.unbind import UnbindWorkflow
 
@@ -35,9 +36,14 @@ class RenewalWorkflow:
     @workflow.init
     def __init__(self, order: RenewalOrder) -> None:
         self._order = order
-        self._memory: Memory[renewal.State] = Memory(
-            renewal.evolve, self._write, self._recall, renewal.evolve(None, order.submitted)
+        self._case: Case[renewal.State] = Case(
+            CaseKind.RENEWAL,
+            order.submitted.case,
+            renewal.evolve,
+            partial(renewal.decide, policy=order.policy),
+            renewal.evolve(None, order.submitted),
         )
+        self._memory = self._case.memory
         self._reports: dict[str, dict[str, ItemState]] = {}
         self._withdrawn: dict[str, int] = {}
         self._children: dict[str, asyncio.Task[None]] = {}
@@ -195,24 +201,9 @@ class RenewalWorkflow:
                 if await self._memory.write():
                     return
 
-    # ── memory ───────────────────────────────────────────────────────────────────────────────────────
-
     async def _decide(self, command: renewal.Command) -> Refusal | None:
-        while True:
-            decision = renewal.decide(self._state, command, workflow.now(), self._order.policy)
-            if isinstance(decision, Refusal):
-                return decision
-            self._memory.happened(*decision)
-            if await self._memory.write():
-                return None
-
-    async def _write(self, step: str, events: tuple[Event, ...]) -> bool:
-        order = RecordRenewal(case=self._order.submitted.case, step=step, events=events)
-        return await workflow.execute_local_activity(contracts.record_renewal, order, **OWN_DATABASE)
-
-    async def _recall(self) -> renewal.State:
-        order = Recall(case=self._order.submitted.case)
-        return await workflow.execute_local_activity(contracts.recall_renewal, order, **OWN_DATABASE)
+        decision = await self._case.decide(command)
+        return decision if isinstance(decision, Refusal) else None
 
 
 TELLING: dict[Who, Callable[[Tell], Coroutine[Any, Any, Any]]] = {

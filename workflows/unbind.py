@@ -20,16 +20,15 @@ with workflow.unsafe.imports_passed_through():
         GiveNotice,
         NoticeGiven,
         OpenUnbind,
-        Recall,
-        RecordUnbind,
     )
     from domain import unbind
-    from domain.case import Event
+    from domain.case import CaseKind, Event
     from domain.refusal import Refusal
     from domain.sla import Deadline
     from domain.unbind import ItemState, Notice
+    from workflows.case import Case
     from workflows.clockwork import DELIVERY, OUTSIDE, OWN_DATABASE
-    from workflows.memory import Memory
+    from workflows.memory import Count
     from workflows.messages import Batch, BatchTaken, Carried, Taken, UnbindOrder, UnbindReport, WithdrawalReply
 
 MOST_REPORTS = 2
@@ -44,11 +43,15 @@ class UnbindWorkflow:
     def __init__(self, order: UnbindOrder) -> None:
         self._order = order
         carried = order.carried
-        self._memory: Memory[unbind.State] = (
-            Memory(unbind.evolve, self._write, self._recall, carried.state, carried.count)
-            if carried
-            else Memory(unbind.evolve, self._write, self._recall)
+        self._case: Case[unbind.State] = Case(
+            CaseKind.UNBIND,
+            order.case,
+            unbind.evolve,
+            unbind.decide,
+            carried.state if carried else None,
+            carried.count if carried else Count(),
         )
+        self._memory = self._case.memory
         self._reports = carried.reports if carried else 0
         self._reported: dict[str, ItemState] = dict(carried.reported) if carried else {}
         self._escalating: asyncio.Task[None] | None = None
@@ -259,14 +262,6 @@ class UnbindWorkflow:
         self._count()
         self._look = True
         return False
-
-    async def _write(self, step: str, events: tuple[Event, ...]) -> bool:
-        order = RecordUnbind(case=self._order.case, step=step, events=events)
-        return await workflow.execute_local_activity(contracts.record_unbind, order, **OWN_DATABASE)
-
-    async def _recall(self) -> unbind.State:
-        order = Recall(case=self._order.case)
-        return await workflow.execute_local_activity(contracts.recall_unbind, order, **OWN_DATABASE)
 
     def _count(self) -> None:
         items = self.state.items.values()

@@ -23,14 +23,14 @@ def test_wiring_is_complete() -> None:
 
 
 def test_missing_and_different_activities_are_named() -> None:
-    with pytest.raises(worker.WiringError, match="record_unbind"):
+    with pytest.raises(worker.WiringError, match="no activity implements record"):
         worker.check([])
 
-    @activity.defn(name="record_unbind")
+    @activity.defn(name="record")
     async def other(order: int) -> None: ...
 
-    with pytest.raises(worker.WiringError, match="record_unbind takes or gives something else"):
-        worker.check([other, Records.record_renewal])
+    with pytest.raises(worker.WiringError, match="record takes or gives something else"):
+        worker.check([other, Records.recall])
 
 
 def started(**environment: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,123 @@
+"""What a party says to a question, as it comes: what is about a person is put away as papers before it is an answer.
+
+The same form whether it comes as the reply to our message or later through the party's door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from sqlalchemy import Connection
+
+from domain import question
+from domain.case import AppCode
+from domain.question import AccountRef, DeclineReason
+from store import papers
+from store.keys import KeyRing
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class SaidCounts(_Said):
+    """How many accounts per app of yours are bound to the number; 0 where there is none."""
+
+    type: Literal["counts"]
+    counts: Mapping[AppCode, Annotated[int, Field(ge=0, le=10_000)]]
+
+
+class SaidAccount(_Said):
+    """One account: your own opaque handle, what its owner may see of it (masked), and when it was bound."""
+
+    ref: AccountRef
+    label: str = Field(min_length=1, max_length=60, description="Masked, e.g. `微**户`; only its owner sees it")
+    bound_at: AwareDatetime | None = None
+
+
+class SaidDetail(_Said):
+    """The accounts bound to the number, per app."""
+
+    type: Literal["detail"]
+    accounts: Mapping[AppCode, list[SaidAccount]]
+
+
+class SaidOwnCheck(_Said):
+    """You want the citizen to pass your own identity check first; answer again with the detail when they have."""
+
+    type: Literal["own_check"]
+    link: str = Field(max_length=500, pattern=r"^https?://[^\s]+$")
+
+
+class SaidEvidence(_Said):
+    """What your books say, in words, with references to attachments you keep."""
+
+    type: Literal["evidence"]
+    statement: str = Field(min_length=1, max_length=5000)
+    attachments: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default=[], max_length=20)
+
+
+class SaidDeclined(_Said):
+    """You cannot say, for a reason."""
+
+    type: Literal["declined"]
+    reason: DeclineReason
+
+
+Said = Annotated[SaidCounts | SaidDetail | SaidOwnCheck | SaidEvidence | SaidDeclined, Field(discriminator="type")]
+
+
+class SaidTo(_Said):
+    """An answer to one question."""
+
+    question: str
+    answer: Said
+
+
+class SaidAtOnce(BaseModel):
+    """What a party may reply to our message: answers to some of the questions in it."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    answers: list[SaidTo] = []
+
+
+def take(
+    connection: Connection, keys: KeyRing, case: str, said: Said, activated_at: datetime | None, apps: tuple[str, ...]
+) -> question.Answer:
+    """Put away what is personal and give the rest; apps that were not asked about are left out.
+
+    An account bound before `activated_at`, or at an unknown time, is a former holder's: its label is thrown away
+    (domain.md, 'no takeover'). Raises NotInVault when the person is forgotten.
+    """
+    match said:
+        case SaidCounts():
+            return question.Counts(counts={app: n for app, n in said.counts.items() if app in apps})
+        case SaidDetail():
+            return question.Detail(
+                accounts={
+                    app: tuple(_account(connection, keys, case, one, activated_at) for one in accounts)
+                    for app, accounts in said.accounts.items()
+                    if app in apps
+                }
+            )
+        case SaidOwnCheck():
+            return question.OwnCheck(link=papers.put(connection, keys, case, said.link))
+        case SaidEvidence():
+            return question.Evidence(
+                statement=papers.put(connection, keys, case, said.statement),
+                attachments=tuple(papers.put(connection, keys, case, one) for one in said.attachments),
+            )
+        case SaidDeclined():
+            return question.Declined(reason=said.reason)
+
+
+def _account(
+    connection: Connection, keys: KeyRing, case: str, said: SaidAccount, activated_at: datetime | None
+) -> question.Account:
+    own = activated_at is not None and said.bound_at is not None and said.bound_at >= activated_at
+    return question.Account(
+        ref=said.ref, own=own, label=papers.put(connection, keys, case, said.label) if own else None
+    )
