@@ -94,6 +94,11 @@ class Event(Model):
     at: AwareDatetime
     actor: Actor = SYSTEM
 
+    @property
+    def word(self) -> str:
+        """What the tables of states know the event by: its type, and what else decides where it leads."""
+        return self.type
+
 
 class Told(Event):
     """A short message to the citizen was handed over; `delivered` is None where no receipt ever came."""
@@ -144,12 +149,13 @@ def fold(evolve: Callable[[S | None, E], S], events: Iterable[E]) -> S | None:
 
 
 Transitions = Mapping[tuple[Status, str], Status]
-"""Where each event type takes a status; what is not in the table changes nothing. `docs/cases.md` is drawn from it."""
+"""Where each event takes a status, by its `word`; what is not in the table changes nothing. `docs/cases.md` is drawn
+from it."""
 
 
 def after(table: Transitions[Status], status: Status, event: Event) -> Status:
     """The status after an event, by the kind's table."""
-    return table.get((status, event.type), status)
+    return table.get((status, event.word), status)
 
 
 def root(case: str) -> str:

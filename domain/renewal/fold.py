@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import singledispatch
 
-from domain.case import Event
+from domain.case import Event, after
 from domain.renewal.words import (
     ENDED,
     PART,
+    TRANSITIONS,
     Closed,
     EligibilityAnswered,
     NotTold,
@@ -35,7 +36,7 @@ def evolve(state: State | None, event: Event) -> State:
         return State(submitted_at=event.at, **fields)
     if state is None:
         raise ValueError("a renewal begins with Submitted")
-    return state.model_copy(update=_change(event, state))
+    return state.model_copy(update={"status": after(TRANSITIONS, state.status, event), **_change(event, state)})
 
 
 @singledispatch
@@ -45,18 +46,13 @@ def _change(event: Event, state: State) -> dict[str, object]:
 
 @_change.register
 def _(event: EligibilityAnswered, state: State) -> dict[str, object]:
-    waits = event.verdict is Verdict.UNKNOWN
-    return {
-        "asked": state.asked + 1,
-        "eligible": event.verdict is Verdict.YES,
-        "ask_again_at": event.ask_again_at,
-        "status": RenewalStatus.WAITING_FOR_DATA if waits else state.status,
-    }
+    eligible = event.verdict is Verdict.YES
+    return {"asked": state.asked + 1, "eligible": eligible, "ask_again_at": event.ask_again_at}
 
 
 @_change.register
 def _(event: Started, state: State) -> dict[str, object]:
-    return {"status": RenewalStatus.RUNNING, "parts": event.parts, "ask_again_at": None}
+    return {"parts": event.parts, "ask_again_at": None}
 
 
 @_change.register
@@ -64,21 +60,11 @@ def _(event: Reported, state: State) -> dict[str, object]:
     return {"outcomes": event.outcomes, "summaries": state.summaries + 1}
 
 
-@_change.register
-def _(event: SummarySent, state: State) -> dict[str, object]:
-    running = state.status is RenewalStatus.RUNNING
-    return {"status": RenewalStatus.SUMMARY_SENT} if running else {}
-
-
-@_change.register
-def _(event: ResultSent, state: State) -> dict[str, object]:
+@_change.register(SummarySent)
+@_change.register(ResultSent)
+@_change.register(NotTold)
+def _(event: Event, state: State) -> dict[str, object]:
     return {}
-
-
-@_change.register
-def _(event: NotTold, state: State) -> dict[str, object]:
-    running = state.status is RenewalStatus.RUNNING
-    return {"status": RenewalStatus.SUMMARY_SENT} if running else {}
 
 
 @_change.register
@@ -89,7 +75,6 @@ def _(event: WithdrawalAsked, state: State) -> dict[str, object]:
 @_change.register
 def _(event: Withdrawn, state: State) -> dict[str, object]:
     return {
-        "status": RenewalStatus.WITHDRAWN,
         "summaries": max(state.summaries, 1),
         "ended_at": event.at,
         "ask_again_at": None,
@@ -99,7 +84,6 @@ def _(event: Withdrawn, state: State) -> dict[str, object]:
 @_change.register
 def _(event: Refused, state: State) -> dict[str, object]:
     return {
-        "status": RenewalStatus.REFUSED,
         "summaries": 1,
         "reason": event.reason.value,
         "ended_at": event.at,
@@ -109,7 +93,7 @@ def _(event: Refused, state: State) -> dict[str, object]:
 
 @_change.register
 def _(event: Closed, state: State) -> dict[str, object]:
-    return {"status": RenewalStatus.CLOSED, "ended_at": event.at}
+    return {"ended_at": event.at}
 
 
 def parts_of(case: str, apps: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from domain.case import AppCode, CarrierCode, CaseId, Event, Model
+from domain.case import AppCode, CarrierCode, CaseId, Event, Model, Transitions
 from domain.refusal import Refusal
 from domain.unbind import ItemState
 
@@ -29,6 +29,31 @@ class RenewalStatus(StrEnum):
     CLOSED = "closed"
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
+
+
+TRANSITIONS: Transitions[RenewalStatus] = {
+    (RenewalStatus.SUBMITTED, "eligibility_answered:unknown"): RenewalStatus.WAITING_FOR_DATA,
+    **{
+        (status, "started"): RenewalStatus.RUNNING
+        for status in (RenewalStatus.SUBMITTED, RenewalStatus.WAITING_FOR_DATA)
+    },
+    **{
+        (status, "refused"): RenewalStatus.REFUSED
+        for status in (RenewalStatus.SUBMITTED, RenewalStatus.WAITING_FOR_DATA)
+    },
+    **{
+        (status, "withdrawn"): RenewalStatus.WITHDRAWN
+        for status in (
+            RenewalStatus.SUBMITTED,
+            RenewalStatus.WAITING_FOR_DATA,
+            RenewalStatus.RUNNING,
+            RenewalStatus.SUMMARY_SENT,
+        )
+    },
+    (RenewalStatus.RUNNING, "summary_sent"): RenewalStatus.SUMMARY_SENT,
+    (RenewalStatus.RUNNING, "not_told"): RenewalStatus.SUMMARY_SENT,
+    (RenewalStatus.SUMMARY_SENT, "closed"): RenewalStatus.CLOSED,
+}
 
 
 ENDED = frozenset({RenewalStatus.CLOSED, RenewalStatus.REFUSED, RenewalStatus.WITHDRAWN})
@@ -110,6 +135,11 @@ class EligibilityAnswered(Event):
     verdict: Verdict
     reason: NotEligible | None = None
     ask_again_at: AwareDatetime | None = None
+
+    @property
+    def word(self) -> str:
+        """Only 'unknown' waits."""
+        return f"{self.type}:{self.verdict.value}"
 
 
 class Started(Event):
