@@ -56,6 +56,7 @@ PROJECTIONS: Mapping[CaseKind, Projection] = {
         events=TypeAdapter(renewal.RenewalEvent),
         head=renewal.State,
         evolve=renewal.evolve,
+        standing=renewal.standing,
         follows=_renewal_follows,
     ),
     CaseKind.UNBIND: Projection(

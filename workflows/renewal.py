@@ -18,12 +18,21 @@ with workflow.unsafe.imports_passed_through():
     from activities.contracts import AskEligibility, Tell
     from domain import renewal
     from domain.case import CaseKind, Event
+    from domain.casework import Link
     from domain.refusal import Refusal
     from domain.renewal import ENDED, RenewalStatus
     from domain.unbind import ItemState
     from workflows.case import Case
     from workflows.clockwork import OUTSIDE
-    from workflows.messages import RenewalOrder, UnbindOrder, UnbindReport, WithdrawalReply, WithdrawalTaken
+    from workflows.messages import (
+        Act,
+        Done,
+        RenewalOrder,
+        UnbindOrder,
+        UnbindReport,
+        WithdrawalReply,
+        WithdrawalTaken,
+    )
     from workflows.unbind import UnbindWorkflow
 
 Who = Literal["holder", "carrier"]
@@ -125,6 +134,16 @@ class RenewalWorkflow:
     def withdrawal(self, reply: WithdrawalReply) -> None:
         """From an unbind request: so many of its work items were withdrawn."""
         self._withdrawn.setdefault(reply.case, reply.withdrawn)
+
+    @workflow.update
+    async def act(self, order: Act) -> Done:
+        """Case work; see `domain.casework`."""
+        return await self._case.take(order.command)
+
+    @workflow.signal
+    async def linked(self, link: Link) -> None:
+        """Another case belongs to this one."""
+        await self._case.decide(link)
 
     @workflow.update
     async def withdraw(self) -> WithdrawalTaken:

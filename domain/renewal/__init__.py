@@ -9,6 +9,7 @@ from domain.renewal.fold import (
     evolve,
     frees_number,
     parts_of,
+    standing,
     tally,
 )
 from domain.renewal.rules import (
@@ -86,6 +87,7 @@ __all__ = [
     "evolve",
     "frees_number",
     "parts_of",
+    "standing",
     "submit",
     "tally",
     "too_late_to_withdraw",

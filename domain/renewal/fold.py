@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import singledispatch
 
+from domain import casework
 from domain.case import Event, after
+from domain.casework import Standing, Waiting
 from domain.renewal.words import (
     ENDED,
     PART,
@@ -36,6 +38,8 @@ def evolve(state: State | None, event: Event) -> State:
         return State(submitted_at=event.at, **fields)
     if state is None:
         raise ValueError("a renewal begins with Submitted")
+    if isinstance(event, casework.EVENTS):
+        return state.model_copy(update={"work": casework.evolve(state.work, event)})
     return state.model_copy(update={"status": after(TRANSITIONS, state.status, event), **_change(event, state)})
 
 
@@ -60,9 +64,13 @@ def _(event: Reported, state: State) -> dict[str, object]:
     return {"outcomes": event.outcomes, "summaries": state.summaries + 1}
 
 
+@_change.register
+def _(event: NotTold, state: State) -> dict[str, object]:
+    return {"not_told": True}
+
+
 @_change.register(SummarySent)
 @_change.register(ResultSent)
-@_change.register(NotTold)
 def _(event: Event, state: State) -> dict[str, object]:
     return {}
 
@@ -94,6 +102,18 @@ def _(event: Refused, state: State) -> dict[str, object]:
 @_change.register
 def _(event: Closed, state: State) -> dict[str, object]:
     return {"ended_at": event.at}
+
+
+def standing(state: State) -> Standing:
+    """Where a renewal stands in the case workers' queues: theirs once something is overdue or somebody was not told."""
+    overdue = ItemState.OVERDUE in state.outcomes.values()
+    waiting = {
+        RenewalStatus.SUBMITTED: Waiting.CARRIER,
+        RenewalStatus.WAITING_FOR_DATA: Waiting.CARRIER,
+        RenewalStatus.RUNNING: Waiting.PARTY,
+        RenewalStatus.SUMMARY_SENT: Waiting.CASE_WORKER if overdue or state.not_told else Waiting.NOBODY,
+    }.get(state.status, Waiting.NOBODY)
+    return Standing(status=state.status.value, open=state.status not in ENDED, waiting=waiting, work=state.work)
 
 
 def parts_of(case: str, apps: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

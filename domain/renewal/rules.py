@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from domain import casework
 from domain.case import Actor
 from domain.privacy import mask_text
 from domain.refusal import Refusal, RefusalCode
@@ -98,6 +99,8 @@ def decide(state: State, command: Command, at: datetime, policy: RenewalPolicy) 
             return _withdraw(state, at)
         case Close():
             return () if state.status is not RenewalStatus.SUMMARY_SENT else (Closed(at=at),)
+        case _:
+            return casework.decide(state.work, state.case, command, at, state.ended_at)
 
 
 BEFORE_START = frozenset({RenewalStatus.SUBMITTED, RenewalStatus.WAITING_FOR_DATA})

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from domain import casework
 from domain.case import AppCode, CarrierCode, CaseId, Event, Model, Transitions
 from domain.refusal import Refusal
 from domain.unbind import ItemState
@@ -113,7 +114,9 @@ class State(Model):
     summaries: int = 0
     """How many times there was something to tell; each has its number, whoever could be told of it."""
     withdrawal_asked_at: AwareDatetime | None = None
+    not_told: bool = False
     ended_at: AwareDatetime | None = None
+    work: casework.Work = casework.Work()
 
 
 class Submitted(Event):
@@ -216,7 +219,8 @@ RenewalEvent = Annotated[
     | WithdrawalAsked
     | Withdrawn
     | Refused
-    | Closed,
+    | Closed
+    | casework.WorkEvent,
     Field(discriminator="type"),
 ]
 
@@ -265,5 +269,5 @@ class Close(Model):
     """The late window is over."""
 
 
-Command = Submit | Hear | Start | Report | Withdraw | Close
+Command = Submit | Hear | Start | Report | Withdraw | Close | casework.WorkCommand
 Decision = tuple[Event, ...] | Refusal
