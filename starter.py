@@ -6,27 +6,26 @@ Exit codes: 0 done · 1 not as it should be (verify found a difference, demo did
 
 from __future__ import annotations
 
-import json
 import secrets
 import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
 from rich.live import Live
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import DBAPIError
 
+from commands import desk
+from commands.common import ApiUrl, As, AsJson, Case, Token, api, err, local, moment, out, print_json
 from domain.renewal import ENDED, RenewalStatus
-from domain.sla import SHANGHAI
 from runtime import render
 from runtime import settings as configuration
 from runtime.api import Api, ApiError
-from runtime.partners import add_partner
+from runtime.partners import PartnerKind, add_partner, add_person
 from runtime.settings import CANNOT_RUN
 from runtime.stack import Stack, StackError
 from store import audit, schema, vault
@@ -36,14 +35,8 @@ from store.keys import KeyRing
 NOT_RIGHT, USAGE, REFUSED, NO_ANSWER = 1, 2, 3, 4
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-out = Console()
-err = Console(stderr=True)
 T = TypeVar("T")
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ApiUrl = Annotated[str | None, typer.Option("--api", envvar="JIEBANG_API", help="The gateway's address.")]
-Token = Annotated[str | None, typer.Option("--token", envvar="JIEBANG_TOKEN", help="A carrier's token.")]
-Case = Annotated[str, typer.Argument(help="The case's reference, R and twelve characters.")]
+CARRIER = "carrier"
 
 
 @app.command()
@@ -72,7 +65,7 @@ def up(
         stack.__enter__()
     try:
         if as_json:
-            _print_json(stack.addresses)
+            print_json(stack.addresses)
         else:
             _introduce(stack)
         while all(stack.alive(part) for part in ("temporal", "world", "worker", "gateway")):
@@ -93,52 +86,56 @@ def renew(
     key: Annotated[str | None, typer.Option(help="Idempotency key; the same key gives the same case.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the renewal until its summary is sent.")] = False,
     as_json: AsJson = False,
-    api: ApiUrl = None,
+    url: ApiUrl = None,
     token: Token = None,
 ) -> None:
     """Hand a renewal in, as a carrier's system would."""
     chosen = [code.strip() for code in apps.split(",") if code.strip()] if apps is not None else None
-    since = _moment("--activated-on", activated_on)
-    gateway = _api(api, token)
+    since = moment("--activated-on", activated_on)
+    gateway = api(url, token, CARRIER)
     case = gateway.renew(number, since, chosen, id_tail, datetime.now(UTC), key or secrets.token_urlsafe(16))
     if wait:
         _follow(gateway, case, as_json)
     elif as_json:
-        _print_json({"case": case})
+        print_json({"case": case})
     else:
         out.print(f"Case {case}. Follow it with: python starter.py watch {case}")
 
 
 @app.command()
-def show(case: Case, as_json: AsJson = False, api: ApiUrl = None, token: Token = None) -> None:
-    """Where a renewal stands, app by app."""
-    view = _api(api, token).show(case)
+def show(case: Case, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None) -> None:
+    """Any case as a readable story, for case workers; for its carrier, where a renewal stands, app by app."""
+    if token is None and (who or not case.startswith("R")):
+        story = api(url, token, who or desk.WORKER).call("GET", f"/v1/cases/{case}")
+        print_json(story) if as_json else desk.print_story(story)
+        return
+    view = api(url, token, who or CARRIER).show(case)
     if as_json:
-        _print_json(view)
+        print_json(view)
         return
     out.print(f"[bold]Renewal {view['case']}[/bold]  {view['number']}  {view['status'].replace('_', ' ')}")
     if view["reason"]:
         out.print(f"reason: {view['reason'].replace('_', ' ')}")
-    out.print(f"submitted {_local(view['submitted_at'])}, number activated {_local(view['activated_at'])}")
+    out.print(f"submitted {local(view['submitted_at'])}, number activated {local(view['activated_at'])} (Shanghai)")
     if view["ask_again_at"]:
-        out.print(f"the carrier does not know yet; it is asked again {_local(view['ask_again_at'])}")
+        out.print(f"the carrier does not know yet; it is asked again {local(view['ask_again_at'])} (Shanghai)")
     out.print(render.counts(view))
     out.print(render.app_table(view["apps"]))
 
 
 @app.command()
-def watch(case: Case, as_json: AsJson = False, api: ApiUrl = None, token: Token = None) -> None:
+def watch(case: Case, as_json: AsJson = False, url: ApiUrl = None, token: Token = None) -> None:
     """Follow a renewal live until its summary is sent."""
-    _follow(_api(api, token), case, as_json)
+    _follow(api(url, token, CARRIER), case, as_json)
 
 
 @app.command()
-def withdraw(case: Case, as_json: AsJson = False, api: ApiUrl = None, token: Token = None) -> None:
+def withdraw(case: Case, as_json: AsJson = False, url: ApiUrl = None, token: Token = None) -> None:
     """Withdraw a renewal; what an enterprise has acknowledged goes on."""
-    gateway = _api(api, token)
+    gateway = api(url, token, CARRIER)
     result = gateway.withdraw(case)
     if as_json:
-        _print_json(result)
+        print_json(result)
         return
     view = gateway.show(case)
     out.print(f"The withdrawal was taken; {case} is {view['status'].replace('_', ' ')}, its apps are")
@@ -152,12 +149,12 @@ def verify(as_json: AsJson = False) -> None:
         found = _audited("verifying", lambda c, ring, say: audit.verify(c, ring, say), write=False)
     except audit.Difference as difference:
         if as_json:
-            _print_json({"ok": False, "difference": str(difference)})
+            print_json({"ok": False, "difference": str(difference)})
         else:
             err.print(f"[bold red]difference:[/bold red] {difference}")
         raise typer.Exit(NOT_RIGHT) from None
     if as_json:
-        _print_json({"ok": True, **vars(found)})
+        print_json({"ok": True, **vars(found)})
     else:
         out.print(f"The ledger is whole: {found.events} events, {found.cases} cases, {found.work_items} work items.")
 
@@ -167,7 +164,7 @@ def rebuild(as_json: AsJson = False) -> None:
     """Restore the read models from the ledger alone."""
     events = _audited("rebuilding", lambda c, _ring, say: audit.rebuild(c, say), write=True)
     if as_json:
-        _print_json({"events": events})
+        print_json({"events": events})
     else:
         out.print(f"The read models were made again from {events} events.")
 
@@ -182,7 +179,7 @@ def rotate_keys(as_json: AsJson = False) -> None:
     ring = config.key_ring.rotated()
     ring.save(config.keys)
     if as_json:
-        _print_json({"current": ring.current})
+        print_json({"current": ring.current})
         return
     out.print(f"The current key of {config.keys} is {ring.current}: back the ring up.", soft_wrap=True)
     out.print("Restart all workers and gateways together, with this ring; then run `starter.py rewrap`.")
@@ -199,7 +196,7 @@ def rewrap(as_json: AsJson = False) -> None:
     finally:
         database.close()
     if as_json:
-        _print_json({"current": ring.current, "changed": changed})
+        print_json({"current": ring.current, "changed": changed})
     else:
         out.print(f"{changed} cases were locked with {ring.current}, the others were already.")
 
@@ -213,7 +210,7 @@ def migrate(as_json: AsJson = False) -> None:
         KeyRing.new().save(config.keys)
     schema.upgrade(config.database_url)
     if as_json:
-        _print_json({"keys": str(config.keys), "new_keys": fresh})
+        print_json({"keys": str(config.keys), "new_keys": fresh})
         return
     if fresh:
         out.print(f"A new key ring is at {config.keys}: back it up.", soft_wrap=True)
@@ -222,19 +219,28 @@ def migrate(as_json: AsJson = False) -> None:
 
 @app.command()
 def issue(
-    code: Annotated[str, typer.Argument(help="A carrier's or an enterprise's code in the registry.")],
+    code: Annotated[str, typer.Argument(help="A carrier's or an enterprise's code in the registry, or a new one.")],
+    kind: Annotated[
+        PartnerKind | None, typer.Option(help="channel, case_worker or supervisor for somebody outside the registry.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fresh credentials for a partner; older ones of the same code end. Restart the gateway and the workers."""
     config = configuration.load()
-    issued = add_partner(code, config.registry_data, config.key_ring, config.partners)
+    if kind in (None, PartnerKind.CARRIER, PartnerKind.ENTERPRISE):
+        issued = add_partner(code, config.registry_data, config.key_ring, config.partners)
+    else:
+        issued = add_person(code, kind, config.key_ring, config.partners)
     if as_json:
-        _print_json(issued.model_dump())
+        print_json(issued.model_dump())
         return
     out.print(f"Hand these to {code}; they are shown only now:")
     for name, value in issued.model_dump().items():
         if value:
             out.print(f"  {name.replace('_', ' ')}: {value}", soft_wrap=True)
+
+
+app.add_typer(desk.app)
 
 
 # ── helpers ──────────────────────────────────────────────────────────────────────────────────────────
@@ -249,10 +255,6 @@ def _introduce(stack: Stack) -> None:
     out.print("Try, in another terminal:")
     out.print("  .venv/bin/python starter.py renew --number 13800138000 --activated-on 2026-08-01 --wait\n")
     out.print("Ctrl-C ends everything.")
-
-
-def _api(url: str | None, token: str | None) -> Api:
-    return Api.from_folder(configuration.load().folder, url, token)
 
 
 def _audited(what: str, job: Callable[..., T], *, write: bool) -> T:
@@ -277,24 +279,7 @@ def _follow(gateway: Api, case: str, as_json: bool) -> None:
             time.sleep(0.5)
         live.update(render.progress(view, max(err.height - 8, 5)))
     if as_json:
-        _print_json(view)
-
-
-def _moment(option: str, text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter("give a date (2026-08-01) or a time with zone", param_hint=option) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI)
-
-
-def _local(moment: str) -> str:
-    return f"{datetime.fromisoformat(moment).astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S} (Shanghai)"
-
-
-def _print_json(data: Any) -> None:
-    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=1, default=str) + "\n")
-    sys.stdout.flush()  # `up --json` goes on running
+        print_json(view)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
 
-from gateway import mail_page, problems, renewals, work_items
+from gateway import casework, mail_page, problems, renewals, work_items
 from gateway.auth import Using, forget_old
 from gateway.desk import AnswerDesk
 from gateway.intake import Intake, every
@@ -38,7 +38,12 @@ def bare() -> FastAPI:
     )
     problems.install(app)
     app.add_middleware(BodyLimit)
-    for router in (renewals.router, work_items.router, mail_page.router):
+    for router in (
+        renewals.router,
+        work_items.router,
+        mail_page.router,
+        casework.router,
+    ):
         app.include_router(router)
     app.mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets"))
 

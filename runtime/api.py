@@ -1,4 +1,4 @@
-"""The gateway as the command line uses it: a carrier's client over HTTP."""
+"""The gateway as the command line uses it: a client over HTTP, with the token of whoever it speaks as."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ApiError(RuntimeError):
 
 
 class Api:
-    """One carrier's view of the gateway."""
+    """One partner's view of the gateway."""
 
     def __init__(self, url: str, token: str) -> None:
         self._client = httpx.Client(
@@ -28,8 +28,11 @@ class Api:
         )
 
     @classmethod
-    def from_folder(cls, folder: Path, url: str | None, token: str | None) -> Api:
-        """The address and token given, or those of the stack that was started with this folder."""
+    def from_folder(cls, folder: Path, url: str | None, token: str | None, who: str = "carrier") -> Api:
+        """The address and token given, or those of the stack that was started with this folder.
+
+        `who` is a role (carrier, channel) or somebody's code there.
+        """
         if not (url and token):
             try:
                 known = json.loads((folder / "up.json").read_text())
@@ -37,7 +40,9 @@ class Api:
                 raise ApiError(
                     "No running stack is known: run `make up`, or give --api and --token (JIEBANG_API, JIEBANG_TOKEN)."
                 ) from None
-            url, token = url or known["api"], token or known["token"]
+            if not token and who not in known["tokens"]:
+                raise ApiError(f"The running stack knows no {who}: give --as one of {', '.join(known['tokens'])}.")
+            url, token = url or known["api"], token or known["tokens"][who]
         return cls(cast("str", url), cast("str", token))
 
     def renew(
@@ -61,22 +66,23 @@ class Api:
                 "checked_at": checked_at.isoformat(),
             },
         }
-        answer = self._call("POST", "/v1/renewals", json=body, headers={"idempotency-key": key})
+        answer = self.call("POST", "/v1/renewals", json=body, headers={"idempotency-key": key})
         return str(answer["case"])
 
     def show(self, case: str) -> dict[str, Any]:
         """A renewal as the gateway presents it."""
-        return cast("dict[str, Any]", self._call("GET", f"/v1/renewals/{case}"))
+        return cast("dict[str, Any]", self.call("GET", f"/v1/renewals/{case}"))
 
     def withdraw(self, case: str) -> dict[str, Any]:
         """Withdraw a renewal."""
-        return cast("dict[str, Any]", self._call("POST", f"/v1/renewals/{case}/withdraw"))
+        return cast("dict[str, Any]", self.call("POST", f"/v1/renewals/{case}/withdraw"))
 
     def apps(self) -> list[dict[str, Any]]:
         """The registered apps."""
-        return cast("list[dict[str, Any]]", self._call("GET", "/v1/apps"))
+        return cast("list[dict[str, Any]]", self.call("GET", "/v1/apps"))
 
-    def _call(self, method: str, path: str, **words: Any) -> Any:
+    def call(self, method: str, path: str, **words: Any) -> Any:
+        """One request; the answer's JSON. Raises ApiError with the gateway's own sentence."""
         try:
             response = self._client.request(method, path, **words)
         except httpx.HTTPError as error:

@@ -277,11 +277,13 @@ class Stack:
                 raise StackError(f"{part} did not answer within {READY_SECONDS:.0f} s: see {log}")
             time.sleep(0.05)
 
-    def _handed_out(self) -> dict[str, str]:
-        """What the command line needs to speak as a carrier."""
-        clear = json.loads(self.credentials.read_text())["carriers"]
-        carrier = next(iter(clear))
-        return {"carrier": carrier, "token": clear[carrier]["token"]}
+    def _handed_out(self) -> dict[str, object]:
+        """What the command line needs to speak as anybody: the first carrier and channel, and everybody at the desk."""
+        clear = json.loads(self.credentials.read_text())
+        first = {role: next(iter(clear[f"{role}s"].values()))["token"] for role in ("carrier", "channel")}
+        desk = {code: one["token"] for role in ("case_workers", "supervisors") for code, one in clear[role].items()}
+        carriers = {code: one["token"] for code, one in clear["carriers"].items()}
+        return {"carrier": next(iter(carriers)), "tokens": {**first, **desk, **carriers}}
 
 
 def _answers(url: str) -> bool:

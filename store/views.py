@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, select
 
 from domain import renewal, unbind
-from domain.case import CaseKind, root
-from store.projection import load_state
+from domain.case import CaseKind, Event, kind_of, root
+from domain.casework import Standing
+from store.ledger import parse, read
+from store.projection import PROJECTIONS, load_state
 from store.tables import cases, work_items
 
 
@@ -33,6 +36,27 @@ def renewal_view(connection: Connection, case: str) -> RenewalView | None:
         .order_by(work_items.c.cursor)
     )
     return RenewalView(state, [unbind.Item.model_validate_json(row.data) for row in rows])
+
+
+@dataclass(frozen=True)
+class CaseView:
+    """Any case: its state, where it stands in the queues, and everything that happened."""
+
+    case: str
+    kind: CaseKind
+    state: Any
+    standing: Standing | None
+    events: Sequence[Event]
+
+
+def case_view(connection: Connection, case: str) -> CaseView | None:
+    """One case of any kind; None if there is no such case."""
+    kind = kind_of(case)
+    try:
+        state = load_state(connection, kind, case)
+    except KeyError:
+        return None
+    return CaseView(case, kind, state, PROJECTIONS[kind].standing(state), parse(read(connection, case)))
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _with_name(api: Api) -> None:
-    api._call(
+    api.call(
         "POST",
         "/v1/renewals",
         json={

@@ -26,6 +26,9 @@ from tests.support import eventually
 
 PARTNERS = [(CARRIER, PartnerKind.CARRIER), ("other-carrier", PartnerKind.CARRIER)]
 PARTNERS += [(code, PartnerKind.ENTERPRISE) for code in ("push-0", "push-1", "pull-0", "mail-0")]
+PARTNERS += [("mini-program", PartnerKind.CHANNEL), ("other-channel", PartnerKind.CHANNEL)]
+PARTNERS += [(code, PartnerKind.CASE_WORKER) for code in ("worker-chen", "worker-lin")]
+PARTNERS += [("supervisor-wu", PartnerKind.SUPERVISOR)]
 
 
 @dataclass
