@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import DBAPIError
 
-from commands import desk
+from commands import carrier, citizen, desk
 from commands.common import ApiUrl, As, AsJson, Case, Token, api, err, local, moment, out, print_json
 from domain.renewal import ENDED, RenewalStatus
 from runtime import render
@@ -240,7 +240,9 @@ def issue(
             out.print(f"  {name.replace('_', ' ')}: {value}", soft_wrap=True)
 
 
+app.add_typer(citizen.app)
 app.add_typer(desk.app)
+app.add_typer(carrier.app, name="number")
 
 
 # ── helpers ──────────────────────────────────────────────────────────────────────────────────────────

@@ -29,6 +29,8 @@ from activities.alarm import Alarm
 from activities.carriers import Carriers
 from activities.enterprises import Enterprises
 from activities.holder import Holder
+from activities.identity import IdentityChecks
+from activities.numbers import Numbers
 from activities.parties import Parties
 from activities.ports import ReceiptListener
 from activities.records import Records
@@ -39,6 +41,12 @@ from runtime import engine, logs, settings
 from runtime.settings import CANNOT_RUN, MailTls, Settings, check_partners
 from store.database import Database
 from workflows.clockwork import TASK_QUEUE
+from workflows.complaint import ComplaintWorkflow
+from workflows.dispute import DisputeWorkflow
+from workflows.identity import IdentityCheckWorkflow
+from workflows.investigation import InvestigationWorkflow
+from workflows.number import NumberWorkflow
+from workflows.query import QueryWorkflow
 from workflows.renewal import RenewalWorkflow
 from workflows.unbind import UnbindWorkflow
 
@@ -47,8 +55,17 @@ try:
 except ImportError:  # not made for every platform
     uvloop = None  # type: ignore[assignment]
 
-WORKFLOWS = (RenewalWorkflow, UnbindWorkflow)
-PARTIES = (Records, Enterprises, Carriers, Parties, Holder)
+WORKFLOWS = (
+    RenewalWorkflow,
+    UnbindWorkflow,
+    IdentityCheckWorkflow,
+    QueryWorkflow,
+    InvestigationWorkflow,
+    NumberWorkflow,
+    DisputeWorkflow,
+    ComplaintWorkflow,
+)
+PARTIES = (Records, Enterprises, Carriers, Parties, Holder, IdentityChecks, Numbers)
 """The classes whose activities a worker runs."""
 
 PASSED_THROUGH = (
@@ -157,6 +174,7 @@ async def run(config: Settings) -> None:
         http = PartnerHttp(config.partner_book)
         stack.push_async_callback(http.close)
         registry, keys = config.registry_data, config.key_ring
+        client = await engine.connect(keys, config.metrics_address)
         centre = sms_centre(config, lambda receipt: holder.receipt(receipt))
         holder = Holder(database, keys, centre)
         stack.push_async_callback(centre.close)
@@ -169,8 +187,9 @@ async def run(config: Settings) -> None:
             Carriers(database, keys, registry, carriers, webhooks),
             Parties(database, keys, registry, webhooks),
             holder,
+            IdentityChecks(database, keys, registry, centre, carriers),
+            Numbers(database, keys, registry, webhooks),
         )
-        client = await engine.connect(keys, config.metrics_address)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -191,7 +210,7 @@ def main() -> int:
         config = settings.load()
         logs.configure("worker", config.log_level)
         run_to_the_end(run(config))
-    except CANNOT_RUN as error:
+    except (*CANNOT_RUN, engine.EngineError) as error:
         print(f"cannot run: {error}", file=sys.stderr)  # noqa: T201
         return NO_ANSWER
     logging.shutdown()

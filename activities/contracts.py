@@ -12,8 +12,8 @@ from datetime import timedelta
 from pydantic import AwareDatetime
 from temporalio import activity
 
-from domain import renewal, unbind
-from domain.case import AppCode, CaseId, CaseKind, EnterpriseCode, Model, PartyCode, Told, WorkItemId
+from domain import identity, number, renewal, unbind
+from domain.case import AppCode, CaseId, CaseKind, EnterpriseCode, Model, PaperId, PartyCode, Told, WorkItemId
 from domain.messages import Message
 from domain.question import Heard, QuestionKind
 from domain.sla import Deadline
@@ -67,6 +67,7 @@ class OpenUnbind(Model):
     boundary: AwareDatetime
     late_window: timedelta
     at: AwareDatetime
+    choices: Mapping[AppCode, tuple[unbind.Choice, ...]] = {}
 
 
 class ExtendedClock(Model):
@@ -113,7 +114,8 @@ class Escalate(Model):
 class AskParties(Model):
     """Put a question to enterprises or carriers, all at once; `round` names the attempt in the ledger.
 
-    `activated_at` is when the citizen's contract began: accounts bound before it are a former holder's.
+    `activated_at` is when the citizen's contract began: accounts bound before it are a former holder's. `text` is the
+    question in words, a paper of this case.
     """
 
     case: CaseId
@@ -123,6 +125,7 @@ class AskParties(Model):
     parties: Mapping[PartyCode, tuple[AppCode, ...]]
     due_at: AwareDatetime
     activated_at: AwareDatetime | None = None
+    text: PaperId | None = None
 
 
 class TellCitizen(Model):
@@ -132,6 +135,82 @@ class TellCitizen(Model):
     kind: CaseKind
     step: str
     message: Message
+
+
+class SendCode(Model):
+    """Make a code of an identity check and send it; after `give_up_at` a centre out of reach is not tried again."""
+
+    case: CaseId
+    serial: int
+    give_up_at: AwareDatetime
+
+
+class CodeHandled(Model):
+    """A code counts from `sent` on; `not_sent` if the SMS centre did not take it."""
+
+    sent: identity.CodeSent
+    not_sent: identity.CodeNotSent | None = None
+
+
+class JudgeCode(Model):
+    """Is this the keyed digest of the check's last code?"""
+
+    case: CaseId
+    digest: str
+
+
+class ConfirmHolder(Model):
+    """Ask the carriers whose number this is; after `give_up_at` those out of reach are not asked again."""
+
+    case: CaseId
+    give_up_at: AwareDatetime
+
+
+class Confirmed(Model):
+    """What came of it."""
+
+    outcome: identity.Outcome
+
+
+class ForgetCode(Model):
+    """The check is over."""
+
+    case: CaseId
+
+
+class PlanBatch(Model):
+    """Which apps are to be asked to unbind a cancelled number."""
+
+    case: CaseId
+
+
+class BatchPlan(Model):
+    """Every app of today's registry."""
+
+    apps: tuple[AppCode, ...]
+
+
+class LookAtBatch(Model):
+    """How do these unbind requests stand?"""
+
+    parts: tuple[CaseId, ...]
+
+
+class BatchStanding(Model):
+    """Every app's state, by the read model; a request that has not begun is not in it."""
+
+    outcomes: Mapping[CaseId, Mapping[AppCode, unbind.ItemState]]
+
+
+class Announce(Model):
+    """Tell enterprises that a number was recycled, or is its former holder's again; `to` None: all that are pushed to."""
+
+    case: CaseId
+    round: str
+    announcement: int
+    notice: number.Notice
+    cancelled_at: AwareDatetime
+    to: tuple[EnterpriseCode, ...] | None = None
 
 
 class AskEligibility(Model):
@@ -193,6 +272,41 @@ async def tell_citizen(order: TellCitizen) -> Told:  # type: ignore[empty-body]
     """A short message, handed over once and recorded; sent again only when a receipt says undelivered."""
 
 
+@activity.defn(name="send_code")
+async def send_code(order: SendCode) -> CodeHandled:  # type: ignore[empty-body]
+    """A fresh code by short message, only its keyed digest kept and recorded; a second try makes another code."""
+
+
+@activity.defn(name="judge_code")
+async def judge_code(order: JudgeCode) -> bool:  # type: ignore[empty-body]
+    """Whether the code is right, compared in constant time."""
+
+
+@activity.defn(name="confirm_holder")
+async def confirm_holder(order: ConfirmHolder) -> Confirmed:  # type: ignore[empty-body]
+    """The carriers' verdict on number and ID tail, or the cool-down that keeps them from being asked; recorded."""
+
+
+@activity.defn(name="forget_code")
+async def forget_code(order: ForgetCode) -> None:
+    """Delete what is left of the check's code."""
+
+
+@activity.defn(name="plan_batch")
+async def plan_batch(order: PlanBatch) -> BatchPlan:  # type: ignore[empty-body]
+    """What a batch unbinding covers, looked up when it begins."""
+
+
+@activity.defn(name="look_at_batch")
+async def look_at_batch(order: LookAtBatch) -> BatchStanding:  # type: ignore[empty-body]
+    """The latest answers, so that one that came a moment ago counts at the release."""
+
+
+@activity.defn(name="announce_number")
+async def announce_number(order: Announce) -> number.Announced:  # type: ignore[empty-body]
+    """One attempt per enterprise, many at once; who was told and who could not be, recorded."""
+
+
 @activity.defn(name="ask_eligibility")
 async def ask_eligibility(order: AskEligibility) -> renewal.Hear:  # type: ignore[empty-body]
     """The carrier's verdict; a carrier that cannot be reached is asked again by Temporal."""
@@ -218,6 +332,13 @@ ALL = (
     extended_clock,
     give_notice,
     escalate,
+    send_code,
+    judge_code,
+    confirm_holder,
+    forget_code,
+    plan_batch,
+    look_at_batch,
+    announce_number,
     ask_eligibility,
     tell_holder,
     tell_carrier,

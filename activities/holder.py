@@ -88,28 +88,36 @@ class Holder:
             log.warning("receipt_of_unknown_message")
 
     async def _hand_over_once(self, case: str, step: str, text: str) -> None:
-        """Intent, hand-over, ids: after a crash in between, only a receipt's absence lets it be sent again."""
+        """Intent, hand-over, ids: what has left is not sent again, and after a crash in between receipts tell.
+
+        The text of a retry is the same, since it is made from the same order; so its parts fit the ones before.
+        """
         reference = sms_reference(case, step)
         known = await self._state(case, step)
-        if known in sms.ON_ITS_WAY or (known is MessageState.INTENDED and await self._has_left(case, step)):
+        if known in sms.ON_ITS_WAY:
             return
+        if known is MessageState.INTENDED:
+            await self._proof(case, step)
         at: datetime = activity.info().current_attempt_scheduled_time
         person = await self._database.read(lambda c: get(c, self._keys, case))
-        await self._database.write(lambda c: sms.intend(c, case, step, reference, at))
+        already = await self._database.write(lambda c: sms.intend_rest(c, case, step, reference, at))
         try:
-            ids = await self._centre.submit(person.number.e164, text, reference)
+            ids = await self._centre.submit(person.number.e164, text, reference, already)
         except Unavailable as error:
-            if error.code not in MAY_HAVE_LEFT:
-                await self._database.write(lambda c: sms.mark(c, case, step, MessageState.FAILED))
+            taken, may_have_left = error.taken, error.code in MAY_HAVE_LEFT
+            await self._database.write(lambda c: sms.broke_off(c, case, step, taken, may_have_left=may_have_left))
             raise
         await self._database.write(lambda c: sms.submitted(c, case, step, ids))
 
-    async def _has_left(self, case: str, step: str) -> bool:
+    async def _proof(self, case: str, step: str) -> None:
+        """Wait until receipts tell how much of the message has left: until they come and no more come at once."""
+        seen = 0
         for _ in range(int(PROOF_SECONDS / POLL_SECONDS)):
-            if await self._database.read(lambda c: sms.left_us(c, case, step)):
-                return True
+            proven = await self._database.read(lambda c: sms.left_us(c, case, step))
+            if proven and proven == seen:
+                return
+            seen = proven
             await asyncio.sleep(POLL_SECONDS)
-        return False
 
     async def _receipt(self, case: str, step: str) -> bool | None:
         """True when delivered, None when nobody says; raises for another try when undelivered."""

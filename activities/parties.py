@@ -17,8 +17,9 @@ from activities.contracts import AskParties
 from activities.outside import outside
 from activities.ports import PortError, Webhooks
 from domain.case import root
-from domain.question import ANSWERS, Heard, Question
+from domain.question import ANSWERS, Answer, Counts, Heard, Question, QuestionKind, QuestionsPut
 from domain.registry import Channel, Registry
+from store import papers
 from store.answers import Said, SaidAtOnce, take
 from store.database import Database
 from store.disclosure import subject
@@ -53,21 +54,35 @@ class Parties:
     @activity.defn(name="ask_parties")
     async def ask_parties(self, order: AskParties) -> Heard:
         """See `contracts.ask_parties`. A second try after a crash asks again, which changes nothing at the party."""
-        person = await self._database.read(lambda c: get(c, self._keys, root(order.case)))
+        person, text = await self._database.read(lambda c: self._person_and_text(c, order))
+        at: datetime = activity.info().current_attempt_scheduled_time
+        put = await self._database.write(lambda c: self._put(c, order, at))
         room = asyncio.Semaphore(AT_ONCE)
 
         async def ask(party: str) -> _Reply:
             async with room:
-                return await self._ask(order, person, party)
+                return await self._ask(order, person, text, party)
 
         async with outside():
             replies = await asyncio.gather(*(ask(party) for party in order.parties))
-        at: datetime = activity.info().current_attempt_scheduled_time
         return await self._database.write(
-            lambda c: self._record(c, order, at, dict(zip(order.parties, replies, strict=True)))
+            lambda c: self._record(c, order, at, put, dict(zip(order.parties, replies, strict=True)))
         )
 
-    async def _ask(self, order: AskParties, person: Person, party: str) -> _Reply:
+    def _put(self, connection: Connection, order: AskParties, at: datetime) -> QuestionsPut:
+        """The questions, before anybody is asked: a quick party may answer while a slow one is waited for."""
+        questions = tuple(self._question(connection, order, at, party, _Reply()) for party in order.parties)
+        put = QuestionsPut(at=at, round=order.round, questions=questions)
+        (recorded,) = append(connection, self._keys, Append(order.case, order.kind, f"{order.round}/put", (put,)))
+        assert isinstance(recorded, QuestionsPut)
+        return recorded
+
+    def _person_and_text(self, connection: Connection, order: AskParties) -> tuple[Person, dict[str, str]]:
+        """Whom it is about, and what is asked in words, where that was written down."""
+        text = {"text": papers.get(connection, self._keys, order.case, order.text)} if order.text else {}
+        return get(connection, self._keys, root(order.case)), text
+
+    async def _ask(self, order: AskParties, person: Person, text: dict[str, str], party: str) -> _Reply:
         """One party; its trouble is nobody else's. Who is not pushed to finds the question in its list."""
         enterprise = self._registry.enterprise(party)
         if enterprise.channel is not Channel.PUSH:
@@ -84,6 +99,7 @@ class Parties:
                         "subject": subject(self._keys, enterprise, person).model_dump(exclude_none=True),
                         "due_at": order.due_at.isoformat(),
                         "identity_checked": order.activated_at is not None and enterprise.accepts_proof,
+                        **text,
                     }
                 ]
             },
@@ -103,13 +119,19 @@ class Parties:
         return _Reply(next((one.answer for one in said.answers if one.question == question), None))
 
     def _record(
-        self, connection: Connection, order: AskParties, at: datetime, replies: Mapping[str, _Reply]
+        self,
+        connection: Connection,
+        order: AskParties,
+        at: datetime,
+        put: QuestionsPut,
+        replies: Mapping[str, _Reply],
     ) -> Heard:
-        heard = Heard(
-            at=at,
-            round=order.round,
-            questions=tuple(self._question(connection, order, at, party, reply) for party, reply in replies.items()),
+        asked_at = {question.party: question.asked_at for question in put.questions}
+        questions = tuple(
+            self._question(connection, order, at, party, reply).model_copy(update={"asked_at": asked_at[party]})
+            for party, reply in replies.items()
         )
+        heard = Heard(at=at, round=order.round, questions=questions)
         step = Append(order.case, order.kind, order.round, (heard,))
         (recorded,) = append(connection, self._keys, step)
         assert isinstance(recorded, Heard)
@@ -121,19 +143,26 @@ class Parties:
         apps, answer, failure = order.parties[party], None, reply.failure
         if reply.said is not None:
             try:
-                answer = take(connection, self._keys, order.case, reply.said, order.activated_at, apps)
+                cards = self._registry.enterprise(party).has_cards
+                answer = take(connection, self._keys, order.case, reply.said, order.activated_at, apps, cards)
             except NotInVault:
                 failure = "forgotten"
-        if answer is not None and not isinstance(answer, ANSWERS[order.question]):
+        if answer is not None and not _fits(answer, order.question):
             answer, failure = None, "answer_does_not_fit"
         return Question(
             id=question_id(self._keys, order.case, order.question.value, party),
             kind=order.question,
             party=party,
             apps=apps,
+            text=order.text,
             asked_at=at,
             due_at=order.due_at,
             answer=answer,
             answered_at=at if answer is not None else None,
             failure=failure,
         )
+
+
+def _fits(answer: Answer, kind: QuestionKind) -> bool:
+    """Whether it is an answer to such a question; counts of none of the apps asked about are none."""
+    return isinstance(answer, ANSWERS[kind]) and not (isinstance(answer, Counts) and not answer.counts)

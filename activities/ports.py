@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from domain.identity import HolderVerdict as HolderVerdict
 from domain.privacy import IdTail, PhoneNumber
 from domain.renewal import Hear
 
@@ -26,11 +27,15 @@ class PortError(Exception):
 
 
 class Unavailable(PortError):
-    """Nobody answered, or the answer was 'later': try again after `retry_after` seconds if given."""
+    """Nobody answered, or the answer was 'later': try again after `retry_after` seconds if given.
+
+    `taken` are the message ids of a text's parts that were taken before the one this is about.
+    """
 
     def __init__(self, code: str, sentence: str, retry_after: float | None = None) -> None:
         super().__init__(code, sentence)
         self.retry_after = retry_after
+        self.taken: tuple[str, ...] = ()
 
 
 class Refused(PortError):
@@ -60,10 +65,11 @@ ReceiptListener = Callable[[SmsReceipt], Awaitable[None]]
 class SmsCentre(Protocol):
     """The short message centre (短信中心)."""
 
-    async def submit(self, to: str, text: str, reference: int) -> tuple[str, ...]:
+    async def submit(self, to: str, text: str, reference: int, already: int = 0) -> tuple[str, ...]:
         """Hand over one text, split into as many parts as it needs; return the centre's message id per part.
 
-        `to` is E.164 (`+8613800138000`); `reference` is 16 bits and comes back in the receipt.
+        `to` is E.164 (`+8613800138000`); `reference` is 16 bits and comes back in the receipt. The first `already`
+        parts are left out: the centre has them from an earlier try with the same text and reference.
         Raises `Unavailable` (no bind, throttled, queue full) or `Refused` (bad destination).
         """
         ...
@@ -94,15 +100,6 @@ class Webhooks(Protocol):
     async def ask(self, partner: str, url: str, message_id: str, body: Mapping[str, Any]) -> bytes:
         """The same as `post`, for a message that may be answered at once: the answer's JSON, or nothing."""
         ...
-
-
-class HolderVerdict(StrEnum):
-    """What a carrier says to 'is this the ID tail of the number's holder?'."""
-
-    MATCH = "match"
-    MISMATCH = "mismatch"
-    CANCELLED = "cancelled"
-    NOT_OURS = "not_ours"
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,7 @@ class Records:
             retry_first=enterprise.retry_first,
             retry_at_most=enterprise.retry_at_most,
             extend_at_most=enterprise.sla.extend_at_most,
+            choices=order.choices.get(app, ()),
         )
 
     async def _append(self, order: Append) -> bool:

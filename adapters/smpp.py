@@ -103,8 +103,8 @@ class Part:
 def parts_of(text: str, reference: int) -> list[Part]:
     """Split a text for transport: one part if it fits, else parts with a concatenation header.
 
-    The header's number comes from `reference`, so the parts of a retry replace those of the first try on the
-    phone instead of mixing with them.
+    The header's number comes from `reference`, so the parts of a retry join those of the first try on the phone,
+    or replace them.
     """
     if SAME_IN_GSM7_AND_ASCII.fullmatch(text):
         alphabet, encoding, alone, together = Alphabet.DEFAULT, "ascii", 160, 153
@@ -215,15 +215,22 @@ class SmppCentre:
             self._keeper = None
             self._settled.set()
 
-    async def submit(self, to: str, text: str, reference: int) -> tuple[str, ...]:
-        """See `SmsCentre.submit`. If a later part fails, a retry sends all parts again."""
+    async def submit(self, to: str, text: str, reference: int, already: int = 0) -> tuple[str, ...]:
+        """See `SmsCentre.submit`. Parts go one after the other, so what is missing after a failure is the end."""
         if not E164.fullmatch(to):
             raise Refused("sms_bad_destination", "The destination is not an E.164 number.")
         try:
             parts = parts_of(text, reference)
         except UnicodeEncodeError:
             raise Refused("sms_not_encodable", "The text cannot be encoded.") from None
-        return tuple([await self._submit_part(part, to, reference) for part in parts])
+        taken: list[str] = []
+        for part in parts[already:]:
+            try:
+                taken.append(await self._submit_part(part, to, reference))
+            except Unavailable as error:
+                error.taken = tuple(taken)
+                raise
+        return tuple(taken)
 
     async def _submit_part(self, part: Part, to: str, reference: int) -> str:
         session = await self._bound_session()

@@ -189,6 +189,59 @@ def reject(case: Case, as_json: AsJson = False, url: ApiUrl = None, token: Token
 
 
 @app.command()
+def investigate(
+    case: Case,
+    question: Annotated[str, typer.Argument(help="What the parties are asked; it is kept in the vault.")],
+    party: Annotated[list[str], typer.Option(help="PARTY:APP,APP …; may be repeated.")],
+    as_json: AsJson = False,
+    url: ApiUrl = None,
+    token: Token = None,
+    who: As = None,
+) -> None:
+    """Open an investigation from a case: one task with a deadline per party."""
+    parties = {code: apps.split(",") if apps else [] for code, _, apps in (one.partition(":") for one in party)}
+    body = {"from_case": case, "question": question, "parties": parties}
+    opened = api(url, token, who or WORKER).open("/v1/investigations", body)
+    if as_json:
+        print_json(opened)
+    else:
+        out.print(f"Investigation {opened['case']}. Read its record with: starter.py evidence {opened['case']}")
+
+
+@app.command()
+def evidence(case: Case, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None) -> None:
+    """An investigation's joined record: what each party said, and who is missing."""
+    found = api(url, token, who or WORKER).call("GET", f"/v1/investigations/{case}")
+    if as_json:
+        print_json(found)
+        return
+    out.print(f"Investigation {found['case']}: {found['status'].replace('_', ' ')}, due {local(found['due_at'])}")
+    for task in found["parties"]:
+        out.print(f"[bold]{task['party']}[/bold] {task['state'].replace('_', ' ')}, due {local(task['due_at'])}")
+        if task["statement"]:
+            out.print(f"  {task['statement']}")
+        for one in task["attachments"]:
+            out.print(f"  attachment: {one}")
+
+
+@app.command()
+def settle(
+    case: Case,
+    of_app: Annotated[str, typer.Argument(help="The app whose claim is settled.")],
+    settlement: Annotated[str, typer.Argument(help="solved, or explained: the citizen knows why not.")],
+    reason: Reason,
+    as_json: AsJson = False,
+    url: ApiUrl = None,
+    token: Token = None,
+    who: As = None,
+) -> None:
+    """Settle a dispute's claim that was solved by telephone."""
+    body = {"app": of_app, "settlement": settlement, "reason": reason}
+    done = api(url, token, who or WORKER).call("POST", f"/v1/disputes/{case}/settle", json=body)
+    print_json(done) if as_json else out.print(f"{case} is {done['status'].replace('_', ' ')}.")
+
+
+@app.command()
 def bulk(
     action: Annotated[str, typer.Argument(help="claim, release, pause, resume, escalate, reopen or assign.")],
     cases: Annotated[list[str], typer.Argument(help="The cases.")],
@@ -220,8 +273,8 @@ def _act(
     if as_json:
         print_json(done)
         return
-    word = "is" if done["changed"] else "was so already, it is"
-    out.print(f"{case} {word} {done['status'].replace('_', ' ')}.")
+    word = "done" if done["changed"] else "nothing to do"
+    out.print(f"{action['action']}: {word}. {case} is {done['status'].replace('_', ' ')}.")
 
 
 def print_story(story: dict[str, Any]) -> None:

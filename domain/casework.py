@@ -7,6 +7,7 @@ are papers in the vault: events carry their ids.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import singledispatch
@@ -32,7 +33,9 @@ REOPEN_WITHIN = timedelta(days=30)
 """A closed case can be reopened as long as its personal data is kept (domain.md, privacy)."""
 
 EXTEND_AT_MOST = timedelta(days=15)
-WorkerCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,39}$")]
+WORKER_CODE = r"^[a-z][a-z0-9-]{1,39}$"
+WorkerCode = Annotated[str, Field(pattern=WORKER_CODE)]
+_WORKER = re.compile(WORKER_CODE)
 
 
 class Waiting(StrEnum):
@@ -124,7 +127,7 @@ class Resumed(Event):
     """The case's clock goes on; the deadline moved by as long as it stood."""
 
     type: Literal["resumed"] = "resumed"
-    due_at: AwareDatetime | None
+    due_at: AwareDatetime | None = None
 
 
 class DueMoved(Event):
@@ -366,9 +369,10 @@ def decide(work: Work, case: CaseId, command: WorkCommand, at: datetime, closed_
     nothing else but `Reopen`. A kind that knows of reasons against a `Propose` looks at them first.
     """
     if isinstance(command, Link):
-        return () if command.to in work.links else (Linked(at=at, to=command.to, how=command.how),)
-    if command.actor.kind not in STAFF:
-        return _refuse(RefusalCode.NOT_ALLOWED, "This takes a case worker.", "Ask the case desk.")
+        known = command.to == case or command.to in work.links
+        return () if known else (Linked(at=at, to=command.to, how=command.how),)
+    if refusal := staff_only(command.actor):
+        return refusal
     if isinstance(command, Note):
         return (Noted(at=at, actor=command.actor, note=command.note, attachments=command.attachments),)
     if isinstance(command, Reopen):
@@ -376,6 +380,13 @@ def decide(work: Work, case: CaseId, command: WorkCommand, at: datetime, closed_
     if closed_at is not None:
         return _refuse(RefusalCode.CASE_CLOSED, "The case is closed.", "Reopen it first.")
     return _decide(command, work, case, at)
+
+
+def staff_only(actor: Actor) -> Refusal | None:
+    """Nobody but a case worker or a supervisor, known by a code that fits the ledger."""
+    if actor.kind in STAFF and _WORKER.fullmatch(actor.code):
+        return None
+    return _refuse(RefusalCode.NOT_ALLOWED, "This takes a case worker.", "Ask the case desk.")
 
 
 @singledispatch
@@ -452,7 +463,15 @@ def _(command: Extend, work: Work, case: CaseId, at: datetime) -> Decision:
             "Ask a supervisor to extend it again.",
             "by",
         )
-    return (DueMoved(at=at, actor=command.actor, due_at=work.due_at + command.by, reason=command.reason),)
+    due_at = work.due_at + command.by
+    if due_at <= at:
+        return _refuse(
+            RefusalCode.EXTENSION_NOT_ALLOWED,
+            "The case would still be overdue.",
+            "Ask for more, or finish the case.",
+            "by",
+        )
+    return (DueMoved(at=at, actor=command.actor, due_at=due_at, reason=command.reason),)
 
 
 @_decide.register
@@ -576,7 +595,8 @@ def _(event: Merged, work: Work) -> dict[str, object]:
 
 @_change.register
 def _(event: Reopened, work: Work) -> dict[str, object]:
-    return {"merged_into": None, "paused_at": None, "escalated_at": None, "due_at": event.due_at or work.due_at}
+    again = {"merged_into": None, "paused_at": None, "escalated_at": None, "proposal": None}
+    return {**again, "due_at": event.due_at or work.due_at}
 
 
 @_change.register

@@ -104,6 +104,8 @@ class Question(Model):
     kind: QuestionKind
     party: PartyCode
     apps: tuple[AppCode, ...]
+    text: PaperId | None = None
+    """What is asked in words; for evidence."""
     asked_at: AwareDatetime
     due_at: AwareDatetime
     answer: Answer | None = None
@@ -114,6 +116,14 @@ class Question(Model):
     def open(self) -> bool:
         """Whether an answer is still wanted; a party's own check is only the way to one."""
         return self.answer is None or isinstance(self.answer, OwnCheck)
+
+
+class QuestionsPut(Event):
+    """These parties are about to be asked: from here on they find the question in their list, and may answer it."""
+
+    type: Literal["questions_put"] = "questions_put"
+    round: str
+    questions: tuple[Question, ...]
 
 
 class Heard(Event):
@@ -144,7 +154,7 @@ class Answering(Model):
 Questions = Mapping[QuestionId, Question]
 
 
-def evolve(questions: Questions, event: Heard | Answered) -> Questions:
+def evolve(questions: Questions, event: QuestionsPut | Heard | Answered) -> Questions:
     """The questions after an event. Asking again never forgets an answer."""
     if isinstance(event, Answered):
         one = questions[event.question]

@@ -49,6 +49,8 @@ class RefusalCode(StrEnum):
     WRONG_PURPOSE = "wrong_purpose"
     COOLING_DOWN = "cooling_down"
     CANCELLED_NUMBER = "cancelled_number"
+    MISMATCH = "mismatch"
+    UNCONFIRMED = "unconfirmed"
     # queries, disputes, complaints
     QUERY_RUNNING = "query_running"
     ONE_RESULT_A_DAY = "one_result_a_day"
@@ -57,12 +59,14 @@ class RefusalCode(StrEnum):
     UNKNOWN_ACCOUNT = "unknown_account"
     FORMER_HOLDERS = "former_holders"
     NOT_YOUR_TURN = "not_your_turn"
+    NOT_ASKED_TO_CANCEL = "not_asked_to_cancel"
     # case work
     NOT_ALLOWED = "not_allowed"
     CLAIMED_BY_ANOTHER = "claimed_by_another"
     NOT_CLAIMED = "not_claimed"
     PAUSED = "paused"
     NOT_PAUSED = "not_paused"
+    CLOCK_NOT_RUNNING = "clock_not_running"
     CANNOT_MERGE = "cannot_merge"
     NOT_CLOSED = "not_closed"
     TOO_LATE_TO_REOPEN = "too_late_to_reopen"

@@ -62,12 +62,19 @@ class Enterprise(Model):
     endpoint: str = ""
     mail: str = ""
     number_form: NumberForm = NumberForm.TOKEN
+    queries: bool = True
+    """Whether it takes part in the account query; the first edition began with 11 apps (S0–S2)."""
     accepts_proof: bool = True
     """Whether our identity check is enough for it to give detail; otherwise it sends the citizen through its own."""
     sla: SlaPolicy = SlaPolicy()
     retry_first: timedelta = Field(default=timedelta(seconds=30), gt=timedelta(0))
     retry_at_most: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
     apps: tuple[App, ...] = Field(min_length=1)
+
+    @property
+    def has_cards(self) -> bool:
+        """Whether it is a carrier, asked about the phone cards under an ID."""
+        return self.number_form is NumberForm.FULL_WITH_ID_TAIL
 
     @model_validator(mode="after")
     def _channel_has_an_address(self) -> Self:
@@ -128,6 +135,20 @@ class RenewalPolicy(Model):
     identity_valid: timedelta = timedelta(days=1)
 
 
+class IdentityPolicy(Model):
+    """The identity check's clocks and limits (domain.md, 'code' and 'after a failed query')."""
+
+    code_valid: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
+    tries: int = Field(default=5, ge=1)
+    send_again_after: timedelta = timedelta(seconds=60)
+    sends: int = Field(default=3, ge=1, le=9)
+    attest_within: timedelta = timedelta(days=1)
+    confirm_within: timedelta = timedelta(minutes=5)
+    opens_within: timedelta = timedelta(minutes=10)
+    follows_within: timedelta = timedelta(minutes=30)
+    cool_down: timedelta = timedelta(hours=24)
+
+
 class QueryPolicy(Model):
     """The query's clocks (domain.md: 48 h, one result in 24 h)."""
 
@@ -168,6 +189,7 @@ class Registry(Model):
 
     version: str
     renewal: RenewalPolicy = RenewalPolicy()
+    identity: IdentityPolicy = IdentityPolicy()
     query: QueryPolicy = QueryPolicy()
     dispute: DisputePolicy = DisputePolicy()
     number: NumberPolicy = NumberPolicy()
@@ -214,6 +236,11 @@ class Registry(Model):
     def owner(self, app: str) -> Enterprise:
         """The enterprise an app belongs to, or the carrier whose cards they are; KeyError if there is none."""
         return self._owner[app]
+
+    @property
+    def query_codes(self) -> tuple[str, ...]:
+        """The apps an account query asks for, in the file's order."""
+        return tuple(code for code in self._app if self._owner[code].queries)
 
     @property
     def card_codes(self) -> tuple[str, ...]:

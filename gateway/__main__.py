@@ -7,7 +7,7 @@ import argparse
 import uvicorn
 
 from gateway.app import create
-from runtime import logs, settings
+from runtime import engine, logs, settings
 from runtime.settings import CANNOT_RUN
 
 NO_ANSWER = 4
@@ -22,7 +22,7 @@ def main() -> None:
     try:
         config = settings.load()
         app = create(config)
-    except CANNOT_RUN as error:
+    except (*CANNOT_RUN, engine.EngineError) as error:
         parser.exit(NO_ANSWER, f"cannot run: {error}\n")
     logs.configure("gateway", config.log_level)
     uvicorn.run(

@@ -12,7 +12,21 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
 
-from gateway import casework, mail_page, problems, renewals, work_items
+from gateway import (
+    casework,
+    clocks,
+    complaints,
+    disputes,
+    identity,
+    investigations,
+    mail_page,
+    numbers,
+    problems,
+    queries,
+    questions,
+    renewals,
+    work_items,
+)
 from gateway.auth import Using, forget_old
 from gateway.desk import AnswerDesk
 from gateway.intake import Intake, every
@@ -41,8 +55,16 @@ def bare() -> FastAPI:
     for router in (
         renewals.router,
         work_items.router,
+        queries.router,
+        questions.router,
         mail_page.router,
         casework.router,
+        clocks.router,
+        identity.router,
+        disputes.router,
+        investigations.router,
+        complaints.router,
+        numbers.router,
     ):
         app.include_router(router)
     app.mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets"))
@@ -57,18 +79,19 @@ def bare() -> FastAPI:
 
 
 def create(settings: Settings) -> FastAPI:
-    """The application with its services and sweeps, from the settings.
+    """The application with its services and sweeps, from the settings; Temporal need not be there yet.
 
-    Raises what `runtime.settings.CANNOT_RUN` lists, here and not first when it is served.
+    Raises EngineError and what `runtime.settings.CANNOT_RUN` lists, here and not first when it is served.
     """
     check_partners(settings)
+    temporal = engine.configured()
     app = bare()
     keys, registry, partners = settings.key_ring, settings.registry_data, settings.partner_book
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database = Database(settings.database_url)
-        client = await engine.connect(keys)
+        client = await engine.connect_later(temporal, keys)
         intake, desk = Intake(database, keys, registry, client), AnswerDesk(client, database)
         app.state.services = Services(database, keys, registry, partners, intake, desk)
 

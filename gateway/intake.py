@@ -7,8 +7,8 @@ once is started by the sweep.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -23,7 +23,7 @@ from domain.case import CaseKind, Event, kind_of
 from domain.refusal import Refusal, RefusalCode
 from domain.registry import Registry
 from gateway.starting import STARTS
-from store import vault
+from store import papers, vault
 from store.database import Database
 from store.ids import new_case_id
 from store.keys import KeyRing
@@ -34,6 +34,8 @@ from workflows.clockwork import TASK_QUEUE
 log = structlog.get_logger()
 
 START_SECONDS = timedelta(seconds=5)
+CONNECT_AND_START_SECONDS = 8.0
+"""The first call connects, which no RPC timeout bounds: a silent network must not hold up who submits."""
 ALARM_AFTER = timedelta(minutes=1)
 MOST_AT_ONCE = 100
 """Cases one sweep tries to start."""
@@ -56,7 +58,8 @@ class Opening:
     """A case about to be opened: who asks under which key, its first event, its person, and what has to be so.
 
     `also` runs in the same transaction, before anything is written: what it takes (a proof, a slot, the number) is
-    taken together with the opening or not at all. Its refusal is the opening's.
+    taken together with the opening or not at all. Its refusal is the opening's. `papers` are the texts that the
+    first event names by their ids; they are locked away with the person.
     """
 
     partner: str
@@ -67,6 +70,7 @@ class Opening:
     first: Event
     person: vault.Person | None
     also: Callable[[Connection], Refusal | None] = lambda _connection: None
+    papers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,8 @@ class Intake:
         connection.execute(insert(submissions), {**row, "submitted_at": opening.first.at, "started": False})
         if opening.person is not None:
             vault.put(connection, self._keys, case, opening.person)
+        for paper, text in opening.papers.items():
+            papers.put(connection, self._keys, case, text, paper)
         append(connection, self._keys, Append(case, opening.kind, "submit", (opening.first,)))
         return Admitted(case, again=False)
 
@@ -172,19 +178,21 @@ class Intake:
         """Start the workflow; False when the engine cannot take it now (the sweep will try again)."""
         start = STARTS[kind]
         try:
-            await self._client.start_workflow(
-                start.run,
-                start.order(first, self._registry),
-                id=case,
-                task_queue=TASK_QUEUE,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                rpc_timeout=START_SECONDS,
-            )
+            async with asyncio.timeout(CONNECT_AND_START_SECONDS):
+                await self._client.start_workflow(
+                    start.run,
+                    start.order(first, self._registry),
+                    id=case,
+                    task_queue=TASK_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    rpc_timeout=START_SECONDS,
+                )
         except WorkflowAlreadyStartedError:
             log.info("started_before", case=case)
-        except RPCError as error:
-            log.warning("not_started_yet", case=case, status=error.status.name)
+        except (RPCError, TimeoutError) as error:
+            status = error.status.name if isinstance(error, RPCError) else "NO_ANSWER"
+            log.warning("not_started_yet", case=case, status=status)
             return False
         await self._database.write(lambda c: _mark_started(c, case))
         return True

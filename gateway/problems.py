@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 
 import structlog
 from fastapi import FastAPI, Request
@@ -16,6 +17,9 @@ from domain.refusal import Refusal, RefusalCode
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+
+OURS = re.compile(r"(?!.*[0-9]{4})[A-Za-z][A-Za-z0-9_-]{0,39}|\[key\]")
+"""How fields, headers and apps are named; a number or an ID tail is not."""
 
 STATUS: Mapping[RefusalCode, int] = {
     RefusalCode.MALFORMED: 422,
@@ -52,6 +56,8 @@ STATUS: Mapping[RefusalCode, int] = {
     RefusalCode.WRONG_PURPOSE: 409,
     RefusalCode.COOLING_DOWN: 429,
     RefusalCode.CANCELLED_NUMBER: 409,
+    RefusalCode.MISMATCH: 409,
+    RefusalCode.UNCONFIRMED: 409,
     RefusalCode.QUERY_RUNNING: 409,
     RefusalCode.ONE_RESULT_A_DAY: 429,
     RefusalCode.NOTHING_TO_DISPUTE: 422,
@@ -59,11 +65,13 @@ STATUS: Mapping[RefusalCode, int] = {
     RefusalCode.UNKNOWN_ACCOUNT: 422,
     RefusalCode.FORMER_HOLDERS: 409,
     RefusalCode.NOT_YOUR_TURN: 409,
+    RefusalCode.NOT_ASKED_TO_CANCEL: 409,
     RefusalCode.NOT_ALLOWED: 403,
     RefusalCode.CLAIMED_BY_ANOTHER: 409,
     RefusalCode.NOT_CLAIMED: 409,
     RefusalCode.PAUSED: 409,
     RefusalCode.NOT_PAUSED: 409,
+    RefusalCode.CLOCK_NOT_RUNNING: 409,
     RefusalCode.CANNOT_MERGE: 422,
     RefusalCode.NOT_CLOSED: 409,
     RefusalCode.TOO_LATE_TO_REOPEN: 409,
@@ -143,9 +151,14 @@ def response(found: Problem, retry_after: int | None = None) -> JSONResponse:
     return JSONResponse(found.model_dump(), found.status, headers=headers, media_type=MEDIA_TYPE)
 
 
+def place(where: Iterable[str | int]) -> str:
+    """Where in a request something is wrong. A name that is none of ours may be anything, and is not said back."""
+    return ".".join(str(part) if isinstance(part, int) or OURS.fullmatch(part) else "*" for part in where)
+
+
 def _of_validation(error: RequestValidationError) -> Problem:
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path", "header"))
+    field = place([part for part in first["loc"] if part not in ("body", "query", "path", "header")])
     wrong = first["type"]
     remedy = "See /openapi.json for the fields and their form."
     if wrong == "extra_forbidden":

@@ -5,19 +5,26 @@ A test compares the file with what this makes, so the document cannot fall behin
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from activities.enterprises import MESSAGE_TYPE
-from domain.unbind import REASONS, ItemState, Outcome
+from domain import question
+from domain.question import ANSWERS, QuestionKind
+from domain.unbind import REASONS, Choice, ItemState, Outcome
+from domain.unbind import rules as unbind_rules
 from gateway.app import bare
 from gateway.problems import STATUS, Problem
+from gateway.questions import SharedQuestion
+from store.answers import SaidAccount, SaidCounts, SaidDeclined, SaidDetail, SaidEvidence, SaidOwnCheck
 from store.disclosure import SharedItem, Subject
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "enterprise-protocol.md"
-TAG = "work items"
+TAGS = frozenset({"work items", "questions"})
 OF_THE_DOORS = (
     ("not_signed_in", 401),
     ("bad_signature", 401),
@@ -30,6 +37,9 @@ OF_THE_DOORS = (
     ("engine_busy", "503, repeat after `Retry-After`"),
 )
 """What the doors say themselves; the rest comes from the domain."""
+
+RULES = (unbind_rules, question)
+"""Where the domain's refusals of what an enterprise says are written."""
 
 INTRODUCTION = """# The enterprise protocol
 
@@ -70,6 +80,42 @@ other failures are retried with growing pauses. The same `webhook-id` may come t
 |---|---|
 """
 
+QUESTIONS = """
+## Questions
+Besides work items you are asked *questions* about one person's number: how many accounts, which accounts, what your
+books say.
+
+1. **Pushed** to your endpoint as `questions.asked`, signed like every message. Answer at once, in the reply: a 2xx
+   with `{"answers": [{"question": "<id>", "answer": {…}}]}`. A 2xx without an answer means that you answer later. What
+   cannot be delivered is sent again with growing pauses, under another `webhook-id` and the same question ids, until
+   the question is due.
+2. **Listed** under `GET /v1/questions` is everything you have yet to answer, pushed or not. Who is not pushed to looks
+   there.
+3. **Answered later** it is with `POST /v1/questions/{question_id}/answer`; the body is the answer alone. Late answers are
+   taken until the case closes; a query's citizen is told of them in one supplement.
+
+Name every app that is asked about: one you leave out has *no answer*, which is never 0 and cannot be added later. The
+same answer again changes nothing, another one is refused; only an `own_check` may be followed by the `detail`.
+
+```json
+{"type": "questions.asked", "data": {"questions": [{"id": "A0123456789ABCDEFGHJK", "kind": "counts",
+ "apps": ["your-app", "your-other-app"], "subject": {"token": "9f86d081…"}, "due_at": "2026-09-03T10:00:00+00:00",
+ "identity_checked": true}]}}
+```
+
+```json
+{"answers": [{"question": "A0123456789ABCDEFGHJK",
+ "answer": {"type": "counts", "counts": {"your-app": 2, "your-other-app": 0}}}]}
+```
+"""
+
+ASKED = {
+    QuestionKind.COUNTS: "how many accounts (for carriers: phone cards under the ID) per app",
+    QuestionKind.DETAIL: "which accounts, masked; for their owner's eyes only",
+    QuestionKind.EVIDENCE: "what your books say; for an investigation",
+}
+"""What each kind of question wants."""
+
 
 def make() -> str:
     """The whole document."""
@@ -82,6 +128,7 @@ def _lines() -> Iterator[str]:
     yield from (f"| `{kind}` | {meaning} |" for kind, meaning in zip(MESSAGE_TYPE.values(), meanings, strict=True))
     for said, model in (
         ("`data.work_items` is a list of `SharedItem`:", SharedItem),
+        ("`Choice`, what is to become of one account:", Choice),
         ("`Subject`, whose bindings are meant:", Subject),
     ):
         yield from ("", said, "", *_fields(model.model_json_schema()))
@@ -89,15 +136,37 @@ def _lines() -> Iterator[str]:
     for outcome in Outcome:
         yield f"| `{outcome}` | {', '.join(f'`{reason}`' for reason in sorted(REASONS[outcome])) or 'none'} |"
     yield from ("", f"States of a work item: {', '.join(f'`{state}`' for state in ItemState)}.")
+    yield from _questions()
     yield from ("", "## Doors")
     for path, methods in spec["paths"].items():
         for method, door in methods.items():
-            if TAG in door.get("tags", ()):
+            if TAGS & set(door.get("tags", ())):
                 yield from _door(path, method, door, spec["components"]["schemas"])
     yield from ("", "## Problems", "", "Errors are RFC 9457 problems, `application/problem+json`:", "")
     yield from _fields(Problem.model_json_schema())
     yield from ("", "| code | status |", "|---|---|")
-    yield from (f"| `{code}` | {status} |" for code, status in (*OF_THE_DOORS, *STATUS.items()))
+    yield from (f"| `{code}` | {status} |" for code, status in (*OF_THE_DOORS, *_refusals()))
+
+
+def _refusals() -> Iterator[tuple[str, int]]:
+    """The codes the rules use, with their status."""
+    used = {name for module in RULES for name in re.findall(r"RefusalCode\.([A-Z_]+)", inspect.getsource(module))}
+    used = (used | {"MALFORMED"}) - {code.upper() for code, _ in OF_THE_DOORS}
+    yield from ((code, status) for code, status in STATUS.items() if code.name in used)
+
+
+def _questions() -> Iterator[str]:
+    yield from QUESTIONS.rstrip().splitlines()
+    yield from ("", "| `kind` | what is asked | answers that fit |", "|---|---|---|")
+    for kind, what in ASKED.items():
+        fitting = ", ".join(f"`{form.model_fields['type'].default}`" for form in ANSWERS[kind])
+        yield f"| `{kind}` | {what} | {fitting} |"
+    yield from ("", "`SharedQuestion`, one question as you see it:", "", *_fields(SharedQuestion.model_json_schema()))
+    for form in (SaidCounts, SaidDetail, SaidOwnCheck, SaidEvidence, SaidDeclined):
+        schema = form.model_json_schema()
+        yield from ("", f"Answer `{schema['properties']['type']['const']}`: {schema['description']}", "")
+        yield from _fields(schema)
+    yield from ("", "`SaidAccount`, one account in a `detail`:", "", *_fields(SaidAccount.model_json_schema()))
 
 
 def _door(path: str, method: str, door: dict[str, Any], models: dict[str, Any]) -> Iterator[str]:
@@ -105,16 +174,22 @@ def _door(path: str, method: str, door: dict[str, Any], models: dict[str, Any]) 
     queries = [p for p in door.get("parameters", ()) if p["in"] == "query"]
     yield from (f"- `{p['name']}`: {p.get('description') or p['schema'].get('type')}" for p in queries)
     for media, content in door.get("requestBody", {}).get("content", {}).items():
-        yield from ("", f"Body `{media}`{', one per line' if 'ndjson' in media else ''}:", "")
-        yield from _fields(content["schema"])
-        yield from (f"\n```json\n{json.dumps(example)}\n```" for example in content["schema"].get("examples", ()))
+        schema = content["schema"]
+        one_of = f" {', '.join(_kind(form['properties']['type']) for form in schema.get('oneOf', ()))} as above"
+        yield from (
+            "",
+            f"Body `{media}`{', one per line' if 'ndjson' in media else ''}{one_of * ('oneOf' in schema)}:",
+        )
+        yield from ("", *_fields(schema)) if "properties" in schema else ()
+        yield from (f"\n```json\n{json.dumps(one, ensure_ascii=False)}\n```" for one in schema.get("examples", ()))
     for media, content in door["responses"]["200"]["content"].items():
         schema = content["schema"]
-        name = schema.get("title") or _kind(schema)
+        reference = schema.get("title") or _kind(schema)
+        name = reference.rpartition("__")[2]
         above = name == SharedItem.__name__
         lines = ", one per line" if "ndjson" in media else ""
         yield from ("", f"Answer 200 `{media}`{lines}: `{name}`{' as above.' if above else ':'}")
-        yield from () if above else ("", *_fields(models.get(name, schema)))
+        yield from () if above else ("", *_fields(models.get(reference, schema)))
 
 
 def _fields(schema: dict[str, Any]) -> Iterator[str]:
@@ -130,6 +205,10 @@ def _kind(schema: dict[str, Any]) -> str:
     """One word or two for what a value is."""
     if "items" in schema:
         return f"list of {_kind(schema['items'])}"
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if values := next(iter(schema.get("patternProperties", {}).values()), None):
+        return f"{_kind(values)} per app code"
     if "enum" in schema:
         return " or ".join(f"`{value}`" for value in schema["enum"])
     return str(schema.get("format") or schema.get("type") or schema["$ref"].rpartition("/")[2])

@@ -8,7 +8,21 @@ from typing import Any
 
 from domain.case import CaseKind
 from domain.registry import Registry
-from workflows.messages import RenewalOrder
+from workflows.complaint import ComplaintWorkflow
+from workflows.dispute import DisputeWorkflow
+from workflows.identity import IdentityCheckWorkflow
+from workflows.investigation import InvestigationWorkflow
+from workflows.messages import (
+    ComplaintOrder,
+    DisputeOrder,
+    IdentityOrder,
+    InvestigationOrder,
+    NumberOrder,
+    QueryOrder,
+    RenewalOrder,
+)
+from workflows.number import NumberWorkflow
+from workflows.query import QueryWorkflow
 from workflows.renewal import RenewalWorkflow
 
 
@@ -24,4 +38,12 @@ STARTS: Mapping[CaseKind, Start] = {
     CaseKind.RENEWAL: Start(
         RenewalWorkflow.run, lambda first, registry: RenewalOrder(submitted=first, policy=registry.renewal)
     ),
+    CaseKind.QUERY: Start(QueryWorkflow.run, lambda first, _registry: QueryOrder(first=first)),
+    CaseKind.INVESTIGATION: Start(
+        InvestigationWorkflow.run, lambda first, _registry: InvestigationOrder(first=first)
+    ),
+    CaseKind.IDENTITY: Start(IdentityCheckWorkflow.run, lambda first, _registry: IdentityOrder(first=first)),
+    CaseKind.NUMBER: Start(NumberWorkflow.run, lambda first, _registry: NumberOrder(first=first)),
+    CaseKind.COMPLAINT: Start(ComplaintWorkflow.run, lambda first, _registry: ComplaintOrder(first=first)),
+    CaseKind.DISPUTE: Start(DisputeWorkflow.run, lambda first, _registry: DisputeOrder(first=first)),
 }

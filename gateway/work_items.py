@@ -20,10 +20,10 @@ from domain.case import WorkItemId
 from domain.unbind import ItemState, Outcome, Reason
 from gateway.auth import AsParty, SignedMessage, Using
 from gateway.desk import EngineBusy
-from gateway.problems import Problem, ProblemError, fail, of_refusal, problem
+from gateway.problems import Problem, ProblemError, fail, of_refusal, place, problem
 from gateway.renewals import busy
 from gateway.services import Services
-from store import views
+from store import papers, views
 from store.disclosure import SharedItem, shared, subject
 from store.keys import KeyRing
 from store.vault import NotInVault, Person, get
@@ -150,12 +150,7 @@ async def show_work_item(item: ItemInPath, enterprise: AsParty, services: Using)
         raise ProblemError(of_refusal(unbind.refuse_unknown(item)))
     shown = await _shared(services, enterprise.code, [found])
     if not shown:
-        raise fail(
-            410,
-            "forgotten",
-            "The case of this work item is closed and its personal data is deleted.",
-            "Nothing needs to be done; call the case desk if the recorded outcome is wrong.",
-        )
+        raise _forgotten()
     return shown[0]
 
 
@@ -175,8 +170,12 @@ async def answer(item: ItemInPath, message: SignedMessage, services: Using) -> R
 @router.post("/work-items/{item}/extend", openapi_extra=_body(ExtendBody))
 async def extend(item: ItemInPath, message: SignedMessage, services: Using) -> Recorded:
     """Ask for more time, once, with a reason (延期)."""
-    body = _parse(ExtendBody, message.body)
-    return await _one(services, message, unbind.Extend(item=item, enterprise=message.partner.code, **dict(body)))
+    body, enterprise = _parse(ExtendBody, message.body), message.partner.code
+    try:
+        reason = await services.database.write(lambda c: put_away(c, services.keys, enterprise, item, body.reason))
+    except NotInVault:
+        raise _forgotten() from None
+    return await _one(services, message, unbind.Extend(item=item, enterprise=enterprise, by=body.by, reason=reason))
 
 
 @router.post(
@@ -208,17 +207,35 @@ async def answer_many(request: Request, message: SignedMessage, services: Using)
 async def _shared(services: Services, enterprise: str, listed: Sequence[views.ListedItem]) -> list[SharedItem]:
     """What the enterprise may see of these, without those whose person is forgotten."""
     profile = services.registry.enterprise(enterprise)
-    people = await services.database.read(lambda c: _people(c, services.keys, {one.case for one in listed}))
-    whose = {case: subject(services.keys, profile, person) for case, person in people.items()}
+    known = await services.database.read(lambda c: people(c, services.keys, {one.case for one in listed}))
+    whose = {case: subject(services.keys, profile, person) for case, person in known.items()}
     return [shared(one.item, whose[one.case]) for one in listed if one.case in whose]
 
 
-def _people(connection: Connection, keys: KeyRing, cases: set[str]) -> dict[str, Person]:
-    people = {}
+def people(connection: Connection, keys: KeyRing, cases: set[str]) -> dict[str, Person]:
+    """The people of these cases, without those that are forgotten."""
+    found = {}
     for case in cases:
         with suppress(NotInVault):
-            people[case] = get(connection, keys, case)
-    return people
+            found[case] = get(connection, keys, case)
+    return found
+
+
+def put_away(connection: Connection, keys: KeyRing, enterprise: str, item: str, text: str) -> str:
+    """What an enterprise writes about a work item of its own, as a paper of the case; the same text is the same one."""
+    found = views.item_of(connection, enterprise, item)
+    if found is None:
+        raise ProblemError(of_refusal(unbind.refuse_unknown(item)))
+    return papers.keep(connection, keys, found.case, text)
+
+
+def _forgotten() -> ProblemError:
+    return fail(
+        410,
+        "forgotten",
+        "The case of this work item is closed and its personal data is deleted.",
+        "Nothing needs to be done; call the case desk if the recorded outcome is wrong.",
+    )
 
 
 async def _one(services: Services, message: SignedMessage, command: unbind.ItemCommand) -> Recorded:
@@ -236,12 +253,13 @@ def _parse(model: type[Any], body: bytes) -> Any:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        raise ProblemError(_malformed(error)) from None
+        raise ProblemError(malformed(error)) from None
 
 
-def _malformed(error: ValidationError) -> Problem:
+def malformed(error: ValidationError) -> Problem:
+    """What is wrong with a signed body, by its first fault."""
     first = error.errors(include_input=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
+    field = place(first["loc"])
     said = "The body is not valid JSON." if first["type"] == "json_invalid" else f"{field or 'Body'}: {first['msg']}."
     return problem(422, "malformed", said, "See docs/enterprise-protocol.md for the fields.", field)
 
@@ -251,7 +269,7 @@ def _line(number: int, line: bytes, enterprise: str) -> unbind.ItemCommand | Lin
     try:
         return _command(AnswerLine.model_validate_json(line), enterprise)
     except ValidationError as error:
-        wrong = _malformed(error)
+        wrong = malformed(error)
     except ProblemError as error:
         wrong = error.problem
     return LineResult(line=number, work_item=_item_in(line), status="refused", problem=wrong)

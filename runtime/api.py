@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -76,6 +77,11 @@ class Api:
     def withdraw(self, case: str) -> dict[str, Any]:
         """Withdraw a renewal."""
         return cast("dict[str, Any]", self.call("POST", f"/v1/renewals/{case}/withdraw"))
+
+    def open(self, path: str, body: dict[str, Any], key: str | None = None) -> dict[str, Any]:
+        """Open a case; the same key with the same body gives the same case."""
+        headers = {"idempotency-key": key or secrets.token_urlsafe(16)}
+        return cast("dict[str, Any]", self.call("POST", path, json=body, headers=headers))
 
     def apps(self) -> list[dict[str, Any]]:
         """The registered apps."""

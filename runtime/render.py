@@ -81,3 +81,42 @@ def time_left(state: ItemState, due_at: str) -> str:
 
 def _last_change(app: Mapping[str, Any]) -> str:
     return max(app["answered_at"] or "", app["acknowledged_at"] or "", app["delivered_at"] or "")
+
+
+ANSWER_STYLE: Mapping[str, str] = {
+    "counted": "green",
+    "pending": "cyan",
+    "no_reply": "bold red",
+    "unreachable": "yellow",
+}
+
+
+def query(view: Mapping[str, Any]) -> RenderableType:
+    """How a query looks in a terminal: counts per app; an app without a reply is never shown as 0."""
+    head = Text.assemble(
+        ("Query ", "bold"), view["case"], "  ", view["number"], "  ", (view["status"].replace("_", " "), "bold")
+    )
+    answered = sum(one["count"] is not None for one in view["counts"])
+    bar = ProgressBar(total=max(len(view["counts"]), 1), completed=answered, width=60)
+    table = Table(box=None, pad_edge=False)
+    for title in ("App", "Of", "Count", ""):
+        table.add_column(title, no_wrap=True)
+    for one in view["counts"]:
+        count = "–" if one["count"] is None else str(one["count"])
+        state = one["state"]
+        table.add_row(one["name"], one["party"], count, Text(state.replace("_", " "), ANSWER_STYLE.get(state, "dim")))
+    return Group(head, Text(f"{answered} of {len(view['counts'])} answered, {view['total']} in all"), bar, table)
+
+
+def detail(found: Mapping[str, Any]) -> RenderableType:
+    """The accounts of a dispute as their owner may see them."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("App", "Account", "", "You may"):
+        table.add_column(title, no_wrap=True)
+    for app in found["claims"]:
+        for one in app["accounts"] or ():
+            whose = one["label"] or "a former holder's"
+            table.add_row(app["name"], f"{app['app']}/{one['ref']}", whose, ", ".join(one["may"]))
+        if app["link"]:
+            table.add_row(app["name"], "", "its own identity check first", app["link"])
+    return table

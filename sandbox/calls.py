@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -104,19 +104,20 @@ class Gateway:
             tries += 1
         return again
 
-    async def open_items(self, account: Account) -> AsyncIterator[Mapping[str, Any]]:
-        """Every open work item of an enterprise. Raises httpx.HTTPError or ValueError if the gateway does not answer well."""
+    async def listed(self, account: Account, what: str) -> Mapping[str, list[Any]]:
+        """All open work items (or questions) of a party, under the name they are listed by. Raises httpx.HTTPError, or
+        ValueError or KeyError if the gateway does not answer well."""
+        name, found = what.replace("-", "_"), []
         cursor: int | None = None
         while True:
             params: dict[str, int] = {"limit": PAGE} | ({"after": cursor} if cursor else {})
             headers = {"authorization": f"Bearer {account.token}"}
             async with self._room:
-                response = await self._client.get(f"{self._url}/v1/work-items", params=params, headers=headers)
+                response = await self._client.get(f"{self._url}/v1/{what}", params=params, headers=headers)
             page = response.raise_for_status().json()
-            for item in page["work_items"]:
-                yield item
+            found += page[name]
             if not (cursor := page["next"]):
-                return
+                return {name: found}
 
     async def pause(self, tries: float, response: httpx.Response | None = None) -> None:
         """Wait before the next try: twice as long each time, at least as long as the gateway asked for."""

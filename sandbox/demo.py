@@ -1,4 +1,4 @@
-"""`starter.py demo`: the main job on real parts — one renewal over 220 apps, watched to its end and checked."""
+"""`starter.py demo`: the main jobs on real parts — a renewal over 220 apps, then a query and the dispute it leads to."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from domain.privacy import mask_text
 from domain.renewal import RenewalStatus
 from domain.unbind import ItemState
 from runtime import render
-from runtime.api import Api
+from runtime.api import Api, ApiError
 from runtime.stack import Stack
 from sandbox.behaviour import expected_state
+from sandbox.second_act import SecondAct
 from store import audit, views
 from store.database import Database
 
@@ -46,7 +47,7 @@ def run(folder: Path, count: int, out: Console) -> int:
         api = Api.from_folder(folder, None, None)
         case = _submit(api, count, out)
         view = _watch(api, case, out)
-        fine = _conclude(stack, case, view, out)
+        acts = [_conclude(stack, case, view, out), _second_act(stack, out), _verified(stack, out)]
     finally:
         with out.status("ending everything …"):
             stack.stop()
@@ -59,7 +60,7 @@ def run(folder: Path, count: int, out: Console) -> int:
         ("docs/enterprise-protocol.md", "how an enterprise takes part"),
     ):
         out.print(f"  {words}   {what}", soft_wrap=True)
-    return 0 if fine else 1
+    return 0 if all(acts) else 1
 
 
 def _submit(api: Api, count: int, out: Console) -> str:
@@ -90,12 +91,6 @@ def _conclude(stack: Stack, case: str, view: dict[str, Any], out: Console) -> bo
     database = Database(stack.settings.database_url)
     try:
         wrong = database.read_now(lambda c: _unexpected(views.renewal_view(c, case)))
-        with out.status("verifying the ledger …"):
-            found = database.read_now(lambda c: audit.verify(c, stack.settings.key_ring))
-        out.print(f"The ledger is whole: {found.events} events, {found.cases} cases, {found.work_items} work items.")
-    except audit.Difference as difference:
-        out.print(f"[bold red]the ledger is not whole:[/bold red] {difference}")
-        return False
     finally:
         database.close()
     for line in wrong:
@@ -109,6 +104,29 @@ def _conclude(stack: Stack, case: str, view: dict[str, Any], out: Console) -> bo
     if closed and not wrong:
         out.print(f"Every one of the {len(view['apps'])} apps ended as its enterprise's behaviour calls for.")
     return closed and not wrong and not twice and bool(seen["sms"])
+
+
+def _second_act(stack: Stack, out: Console) -> bool:
+    """A query and a dispute; what did not come as it should is one sentence."""
+    try:
+        return SecondAct(stack, out).play()
+    except (ApiError, TimeoutError, StopIteration) as error:
+        out.print(f"[bold red]the second act broke off:[/bold red] {error}")
+        return False
+
+
+def _verified(stack: Stack, out: Console) -> bool:
+    database = Database(stack.settings.database_url)
+    try:
+        with out.status("verifying the ledger …"):
+            found = database.read_now(lambda c: audit.verify(c, stack.settings.key_ring))
+    except audit.Difference as difference:
+        out.print(f"[bold red]the ledger is not whole:[/bold red] {difference}")
+        return False
+    finally:
+        database.close()
+    out.print(f"The ledger is whole: {found.events} events, {found.cases} cases, {found.work_items} work items.")
+    return True
 
 
 def _summary(view: dict[str, Any]) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -29,6 +29,15 @@ class Observed:
     """Genuine messages per enterprise, repetitions included."""
     not_genuine: Counter[str] = field(default_factory=Counter)
     """Messages per partner whose signature did not fit."""
+    asked: Counter[str] = field(default_factory=Counter)
+    """How often each question came in a message, whatever was said to it."""
+    answered: Counter[str] = field(default_factory=Counter)
+    """How often its party composed an answer to each question: once, unless it was asked again after it had answered.
+    A link to an own identity check is no answer yet."""
+    recycled: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Per enterprise, how often each number was announced as recycled, by its token."""
+    reinstated: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """The same for numbers that were announced by mistake."""
     mischief: dict[Mischief, Counter[int]] = field(default_factory=lambda: {kind: Counter() for kind in Mischief})
     """The HTTP statuses each kind of mischief met with."""
     refused: Counter[str] = field(default_factory=Counter)

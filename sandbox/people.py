@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 import httpx
 
 from domain.registry import Channel, Registry
-from sandbox.behaviour import Behaviour, Reply, behaviour_of
+from sandbox.behaviour import Behaviour, Reply, behaviour_of, chosen
 from sandbox.calls import FIRST_PAUSE, LONGEST_PAUSE, comes_later
 from sandbox.enterprise import Start
 from sandbox.mail_server import ReceivedMail, SandboxMailServer
@@ -24,20 +24,29 @@ PATIENCE = 5
 """How often somebody tries again when the page does not take what they sent."""
 OUTCOME = "outcome-"
 REASON = "reason-"
+CANCEL = "注销账号"
+"""What the page says of an account that is to be cancelled, not only unbound."""
 
 
 @dataclass
 class Form:
-    """A form of a page: where it goes, its hidden fields, and its other fields with the values they offer."""
+    """A form of a page: where it goes, its hidden fields, its other fields with the values they offer, and what is
+    listed before each of them."""
 
     action: str = ""
     hidden: dict[str, str] = field(default_factory=dict)
     fields: dict[str, list[str]] = field(default_factory=dict)
+    listed: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def items(self) -> list[str]:
         """The work items it asks about."""
         return [name.removeprefix(OUTCOME) for name in self.fields if name.startswith(OUTCOME)]
+
+    def cancels(self, item: str) -> bool | None:
+        """Whether an account of a work item is to be cancelled; None if no accounts are listed."""
+        accounts = self.listed[OUTCOME + item]
+        return any(CANCEL in account for account in accounts) if accounts else None
 
     def filled_in(self, item: str, reply: Reply) -> dict[str, str]:
         """The fields of one work item; outcome and reason are one choice where the page offers it so."""
@@ -56,6 +65,8 @@ class _Forms(HTMLParser):
         self.found: list[Form] = []
         self._inside = False
         self._offered: list[str] = []
+        self._listed: list[str] = []
+        self._in_list = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
@@ -64,16 +75,27 @@ class _Forms(HTMLParser):
             self._inside = True
         elif not self._inside:
             return
+        elif tag == "li":
+            self._in_list = True
+            self._listed.append("")
         elif tag == "option":
             self._offered.append(values.get("value", ""))
         elif values.get("type") == "hidden":
             self.found[-1].hidden[values["name"]] = values.get("value", "")
         elif tag in ("input", "select", "textarea") and "name" in values:
             self._offered = self.found[-1].fields.setdefault(values["name"], [])
+            self.found[-1].listed.setdefault(values["name"], self._listed)
+            self._listed = []
+
+    def handle_data(self, data: str) -> None:
+        if self._in_list:
+            self._listed[-1] += data
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
             self._inside = False
+        elif tag == "li":
+            self._in_list = False
 
 
 def answer_form(page: str) -> Form | None:
@@ -147,7 +169,7 @@ class People:
         data = dict(form.hidden)
         for item in form.items:
             if reply := behaviour.reply(item):
-                data |= form.filled_in(item, reply)
+                data |= form.filled_in(item, chosen(reply, form.cancels(item)))
         return await browser.post(urljoin(str(page.url), form.action), data=data)
 
     def _carry_out(self, items: Sequence[str]) -> None:

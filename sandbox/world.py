@@ -15,12 +15,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
+from uuid import uuid4
 
-from fastapi import FastAPI, Request, Response
-from pydantic import BaseModel, ConfigDict
+from fastapi import FastAPI, HTTPException, Request, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain import registry
-from domain.privacy import mask_text
+from domain.privacy import PhoneNumber, mask_text
 from sandbox.behaviour import Behaviour
 from sandbox.calls import Account, Gateway
 from sandbox.carriers import Carriers
@@ -32,6 +33,9 @@ from sandbox.server import HttpServer
 from sandbox.sms_centre import CentreMode, SandboxSmsCentre
 
 HOST = "127.0.0.1"
+QUESTIONS_LESS_OFTEN = 4
+"""Work items are looked for so many times as often: there are more of them."""
+
 REGISTRY = Path(__file__).with_name("registry.toml")
 
 
@@ -75,6 +79,26 @@ class MailOrder(BaseModel):
     refusing: MailRefusal | None = None
 
 
+class PhoneOrder(BaseModel):
+    """Whose phone to look at. A number is never part of a URL."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: str
+
+
+class NumberEventOrder(BaseModel):
+    """What a carrier should report of a number; `event_id` is its own, made up if none is given."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    carrier: str
+    number: str
+    event: str
+    occurred_at: AwareDatetime
+    event_id: str = Field(default_factory=lambda: uuid4().hex)
+
+
 class World:
     """Start it, let the product work with it, look at `observed`, `carriers.results`, `sms` and `mail`, stop it.
 
@@ -102,12 +126,14 @@ class World:
         self.sms = SandboxSmsCentre(HOST, smpp_port, folder and folder / "sms.jsonl")
         self.mail = SandboxMailServer(HOST, smtp_port, folder and folder / "mail.jsonl")
         self.observed = Observed()
-        self.carriers = Carriers(accounts.carriers, self.observed)
         self._gateway = Gateway(gateway_url, pace)
+        codes = [carrier.code for carrier in self.registry.carriers]
+        self.carriers = Carriers(codes, accounts.carriers, self._gateway, self.observed)
         self._work: set[asyncio.Task[None]] = set()
         known = behaviours or {}
+        everybody = {**accounts.enterprises, **accounts.carriers}
         self._enterprises = Enterprises(
-            self.registry, accounts.enterprises, self._gateway, self.observed, self._start, known, pace
+            self.registry, everybody, self._gateway, self.observed, self._start, known, pace, self.url
         )
         self._people = People(self.registry, self.mail, self.observed, self._start, known, pace)
         self._poll_every = poll_every
@@ -131,7 +157,8 @@ class World:
         await self.sms.start()
         await self.mail.start()
         await self._http.start(self._app())
-        self._start(self._enterprises.poll(self._poll_every))
+        self._start(self._enterprises.poll_work(self._poll_every))
+        self._start(self._enterprises.poll_questions(self._poll_every * QUESTIONS_LESS_OFTEN))
         self._start(self._people.read())
 
     async def stop(self) -> None:
@@ -162,6 +189,8 @@ class World:
         app.include_router(self._enterprises.router)
         app.include_router(self.carriers.router)
         app.add_api_route("/world/state", self.state, methods=["GET"], response_model=None)
+        app.add_api_route("/world/phone", self._phone, methods=["POST"])
+        app.add_api_route("/world/number-event", self._report, methods=["POST"], response_model=None)
         app.add_api_route("/world/sms", self._steer_sms, methods=["POST"], status_code=204)
         app.add_api_route("/world/mail", self._steer_mail, methods=["POST"], status_code=204)
         return app
@@ -179,6 +208,28 @@ class World:
             ],
             **vars(self.observed),
         }
+
+    async def _phone(self, order: PhoneOrder) -> dict[str, list[dict[str, Any]]]:
+        """The texts a phone got, the newest last."""
+        try:
+            number = PhoneNumber.parse(order.number).e164.removeprefix("+")
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from None
+        return {
+            "texts": [
+                {"sender": sms.sender, "text": sms.text, "received_at": sms.received_at}
+                for sms in self.sms.messages
+                if sms.destination == number
+            ]
+        }
+
+    async def _report(self, order: NumberEventOrder) -> Response:
+        """Let a carrier report a number event; what the gateway said to it."""
+        try:
+            response = await self.carriers.report(order.carrier, order.model_dump(mode="json", exclude={"carrier"}))
+        except KeyError:
+            raise HTTPException(404, "no such carrier") from None
+        return Response(response.content, response.status_code, media_type=response.headers.get("content-type"))
 
     async def _note_url(self, request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
         self.observed.urls.append(f"{request.url.path}?{request.url.query}")

@@ -5,11 +5,13 @@ The same form whether it comes as the reply to our message or later through the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 from sqlalchemy import Connection
 
 from domain import question
@@ -17,6 +19,8 @@ from domain.case import AppCode
 from domain.question import AccountRef, DeclineReason
 from store import papers
 from store.keys import KeyRing
+
+LONG_NUMBER = re.compile(r"[0-9]{11}")
 
 
 class _Said(BaseModel):
@@ -30,10 +34,17 @@ class SaidCounts(_Said):
     counts: Mapping[AppCode, Annotated[int, Field(ge=0, le=10_000)]]
 
 
+def _opaque(ref: str) -> str:
+    """It stays in the ledger for ever, so it must not be a person's number or ID."""
+    if LONG_NUMBER.search(ref):
+        raise PydanticCustomError("ref", "it is your own opaque handle, without 11 digits in a row")
+    return ref
+
+
 class SaidAccount(_Said):
     """One account: your own opaque handle, what its owner may see of it (masked), and when it was bound."""
 
-    ref: AccountRef
+    ref: Annotated[AccountRef, AfterValidator(_opaque)]
     label: str = Field(min_length=1, max_length=60, description="Masked, e.g. `微**户`; only its owner sees it")
     bound_at: AwareDatetime | None = None
 
@@ -85,12 +96,20 @@ class SaidAtOnce(BaseModel):
 
 
 def take(
-    connection: Connection, keys: KeyRing, case: str, said: Said, activated_at: datetime | None, apps: tuple[str, ...]
+    connection: Connection,
+    keys: KeyRing,
+    case: str,
+    said: Said,
+    activated_at: datetime | None,
+    apps: tuple[str, ...],
+    cards: bool = False,
 ) -> question.Answer:
-    """Put away what is personal and give the rest; apps that were not asked about are left out.
+    """Put away what is personal and give the rest; apps that were not asked about are left out. The same said again
+    gives the same answer and leaves nothing more behind.
 
     An account bound before `activated_at`, or at an unknown time, is a former holder's: its label is thrown away
-    (domain.md, 'no takeover'). Raises NotInVault when the person is forgotten.
+    (domain.md, 'no takeover'). `cards` of a carrier stand under the citizen's ID, not on their number: every one is
+    theirs, however old. Raises NotInVault when the person is forgotten.
     """
     match said:
         case SaidCounts():
@@ -98,26 +117,27 @@ def take(
         case SaidDetail():
             return question.Detail(
                 accounts={
-                    app: tuple(_account(connection, keys, case, one, activated_at) for one in accounts)
+                    app: tuple(_account(connection, keys, case, one, activated_at, cards) for one in accounts)
                     for app, accounts in said.accounts.items()
                     if app in apps
                 }
             )
         case SaidOwnCheck():
-            return question.OwnCheck(link=papers.put(connection, keys, case, said.link))
+            return question.OwnCheck(link=papers.keep(connection, keys, case, said.link))
         case SaidEvidence():
             return question.Evidence(
-                statement=papers.put(connection, keys, case, said.statement),
-                attachments=tuple(papers.put(connection, keys, case, one) for one in said.attachments),
+                statement=papers.keep(connection, keys, case, said.statement),
+                attachments=tuple(papers.keep(connection, keys, case, one) for one in said.attachments),
             )
         case SaidDeclined():
             return question.Declined(reason=said.reason)
 
 
 def _account(
-    connection: Connection, keys: KeyRing, case: str, said: SaidAccount, activated_at: datetime | None
+    connection: Connection, keys: KeyRing, case: str, said: SaidAccount, activated_at: datetime | None, cards: bool
 ) -> question.Account:
-    own = activated_at is not None and said.bound_at is not None and said.bound_at >= activated_at
+    newer = activated_at is not None and said.bound_at is not None and said.bound_at >= activated_at
+    own = cards or newer
     return question.Account(
-        ref=said.ref, own=own, label=papers.put(connection, keys, case, said.label) if own else None
+        ref=said.ref, own=own, label=papers.keep(connection, keys, case, said.label) if own else None
     )

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pydantic import Field
+
 from domain.case import Model
 from domain.registry import Enterprise, NumberForm
-from domain.unbind import Item, ItemState, Outcome, Reason
+from domain.unbind import Choices, Item, ItemState, Outcome, Reason
 from store.keys import KeyRing
 from store.vault import Person
 
@@ -18,8 +20,7 @@ class Subject(Model):
 
     token: str
     number: str | None = None
-    id_tail: str | None = None
-    """For carriers only."""
+    id_tail: str | None = Field(default=None, exclude_if=lambda tail: tail is None, description="For carriers only")
 
 
 class SharedItem(Model):
@@ -29,6 +30,11 @@ class SharedItem(Model):
     app: str
     subject: Subject
     bound_before: datetime
+    accounts: Choices = Field(
+        default=(),
+        description="There where the citizen chose account by account (a dispute): do with each what is said, whenever "
+        "it was bound, and touch no other. Not there: `bound_before` says what is meant",
+    )
     state: ItemState
     opened_at: datetime
     due_at: datetime
@@ -60,6 +66,7 @@ def shared(item: Item, whose: Subject) -> SharedItem:
         app=item.app,
         subject=whose,
         bound_before=item.boundary,
+        accounts=item.choices,
         state=item.state,
         opened_at=item.opened_at,
         due_at=item.due_at,

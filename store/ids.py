@@ -6,6 +6,7 @@ Work item ids of one case have nothing in common, so two enterprises cannot tell
 from __future__ import annotations
 
 import secrets
+from base64 import b32encode
 from zlib import crc32
 
 from domain.case import LETTERS, CaseKind
@@ -29,6 +30,11 @@ def following_case_id(keys: KeyRing, kind: CaseKind, parent: str, step: str) -> 
 def new_paper_id() -> str:
     """`P` and twelve random characters."""
     return "P" + _random(12)
+
+
+def paper_id_of(digest: bytes) -> str:
+    """`P` and twelve characters of a digest."""
+    return "P" + b32encode(digest).decode().translate(_TO_CROCKFORD)[:12]
 
 
 def _random(length: int) -> str:

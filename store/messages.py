@@ -1,7 +1,10 @@
 """Short messages on their way: an intent before, the centre's ids after, the receipts when they come.
 
-intended → submitted → delivered / undelivered; `failed` means it certainly never left us. A message found
-*intended* after a crash may or may not have left: its receipt, matched by the 16-bit reference, tells.
+intended → submitted → delivered / undelivered; `failed` means that no more of it left us than the parts written down.
+A message found *intended* after a crash may or may not have left: its receipt, matched by the 16-bit reference, tells.
+
+Parts are handed over one after the other. So if n of them are known to have left, be it by the centre's answer or by
+receipts, the first n have, and a retry hands over the others.
 """
 
 from __future__ import annotations
@@ -15,6 +18,9 @@ from store.tables import message_parts, short_messages
 
 REFERENCE_LIVES = timedelta(days=2)
 """A reference is 16 bits: it is matched among the messages of these days only."""
+
+JOINED_WITHIN = timedelta(hours=1)
+"""How long phones and centres are trusted to keep the first parts of a text until the others come."""
 
 
 class MessageState(StrEnum):
@@ -30,6 +36,7 @@ class MessageState(StrEnum):
 
 
 ON_ITS_WAY = frozenset({MessageState.SUBMITTED, MessageState.DELIVERED})
+BROKEN_OFF = frozenset({MessageState.INTENDED, MessageState.FAILED})
 
 
 def state(connection: Connection, case: str, step: str) -> MessageState | None:
@@ -39,7 +46,7 @@ def state(connection: Connection, case: str, step: str) -> MessageState | None:
 
 
 def intend(connection: Connection, case: str, step: str, reference: int, at: datetime) -> None:
-    """Write down that the message is about to be handed over."""
+    """Write down that the message is about to be handed over, as a whole."""
     if state(connection, case, step) is None:
         row = {"case_id": case, "step": step, "reference": reference, "parts": 0}
         connection.execute(insert(short_messages), {**row, "state": MessageState.INTENDED.value, "submitted_at": at})
@@ -51,18 +58,41 @@ def intend(connection: Connection, case: str, step: str, reference: int, at: dat
         connection.execute(update(short_messages).where(_is(case, step)), again)
 
 
+def intend_rest(connection: Connection, case: str, step: str, reference: int, at: datetime) -> int:
+    """Write down that the parts which have not left yet are about to be handed over; how many have."""
+    row = connection.execute(select(short_messages).where(_is(case, step))).one_or_none()
+    if row is not None and row.state in BROKEN_OFF:
+        left = _known_parts(connection, case, step)
+        if left > row.parts or (left and at - row.submitted_at <= JOINED_WITHIN):
+            going_on = {"state": MessageState.INTENDED.value, "parts": left}
+            connection.execute(update(short_messages).where(_is(case, step)), going_on)
+            return left
+    intend(connection, case, step, reference, at)
+    return 0
+
+
+def broke_off(connection: Connection, case: str, step: str, taken: tuple[str, ...], *, may_have_left: bool) -> None:
+    """The centre took these parts and not the next, or nobody knows whether it took the next."""
+    for message_id in taken:
+        _part(connection, case, step, message_id, None)
+    new = MessageState.INTENDED if may_have_left else MessageState.FAILED
+    known = short_messages.c.parts + len(taken)
+    connection.execute(update(short_messages).where(_is(case, step)).values(state=new.value, parts=known))
+    _settle(connection, case, step)
+
+
 def mark(connection: Connection, case: str, step: str, new: MessageState) -> None:
     """Set how far the message is."""
     connection.execute(update(short_messages).where(_is(case, step)), {"state": new.value})
 
 
 def submitted(connection: Connection, case: str, step: str, ids: tuple[str, ...]) -> None:
-    """The centre took it, in these parts."""
+    """The centre took it, or what was missing of it, in these parts."""
     for message_id in ids:
         _part(connection, case, step, message_id, None)
     connection.execute(
         update(short_messages).where(_is(case, step)),
-        {"state": MessageState.SUBMITTED.value, "parts": len(ids)},
+        {"state": MessageState.SUBMITTED.value, "parts": _known_parts(connection, case, step)},
     )
     _settle(connection, case, step)
 
@@ -88,10 +118,10 @@ def receipt(connection: Connection, message_id: str, reference: int | None, deli
     return True
 
 
-def left_us(connection: Connection, case: str, step: str) -> bool:
-    """Whether receipts prove that a message found intended had been handed over."""
-    parts = select(func.count()).select_from(message_parts).where(_part_is(case, step))
-    return bool(connection.execute(parts).scalar_one())
+def left_us(connection: Connection, case: str, step: str) -> int:
+    """How many parts of a message found intended are proven by their receipts to have left, beside those known to."""
+    known: int = connection.execute(select(short_messages.c.parts).where(_is(case, step))).scalar_one()
+    return _known_parts(connection, case, step) - known
 
 
 def tries(connection: Connection, case: str, step: str) -> int:
@@ -114,14 +144,19 @@ def _part(connection: Connection, case: str, step: str, message_id: str, new: Me
 
 
 def _settle(connection: Connection, case: str, step: str) -> None:
-    """Delivered when every part is; undelivered when one is not."""
+    """Delivered when all was taken and every part is; undelivered when one is not."""
     states = set(connection.execute(select(message_parts.c.state).where(_part_is(case, step))).scalars())
-    count = select(func.count()).select_from(message_parts).where(_part_is(case, step))
-    expected = connection.execute(select(short_messages.c.parts).where(_is(case, step))).scalar_one()
     if MessageState.UNDELIVERED.value in states:
         mark(connection, case, step, MessageState.UNDELIVERED)
-    elif states == {MessageState.DELIVERED.value} and connection.execute(count).scalar_one() == expected:
+    elif states == {MessageState.DELIVERED.value} and state(connection, case, step) is MessageState.SUBMITTED:
         mark(connection, case, step, MessageState.DELIVERED)
+
+
+def _known_parts(connection: Connection, case: str, step: str) -> int:
+    """The parts of this try that are known to have left."""
+    count = select(func.count()).select_from(message_parts).where(_part_is(case, step))
+    parts: int = connection.execute(count).scalar_one()
+    return parts
 
 
 def _is(case: str, step: str) -> ColumnElement[bool]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from pydantic import AwareDatetime, BaseModel
+from sqlalchemy import Connection, Row, Select, select
 
 from domain import renewal, unbind
 from domain.case import CaseKind, Event, kind_of, root
 from domain.casework import Standing
+from domain.question import Question
 from store.ledger import parse, read
 from store.projection import PROJECTIONS, load_state
-from store.tables import cases, work_items
+from store.tables import cases, questions, work_items, worklist
 
 
 @dataclass(frozen=True)
@@ -104,3 +107,73 @@ def items_of_request(connection: Connection, enterprise: str, case: str) -> list
         .order_by(work_items.c.cursor)
     )
     return [unbind.Item.model_validate_json(row.data) for row in rows]
+
+
+@dataclass(frozen=True)
+class ListedQuestion:
+    """A question with its case, and its place in the party's list. `wanted` while somebody waits for its answer.
+
+    `activated_at` is when the citizen's contract began, where the case rests on an identity check.
+    """
+
+    question: Question
+    case: str
+    cursor: int
+    wanted: bool
+    activated_at: datetime | None
+
+
+class _Contract(BaseModel):
+    activated_at: AwareDatetime
+
+
+class _Rests(BaseModel):
+    """Of a case's state, whatever its kind: the identity check it rests on."""
+
+    identity: _Contract | None = None
+
+
+def open_questions(connection: Connection, party: str, after: int, limit: int) -> list[ListedQuestion]:
+    """The questions a party has yet to answer, oldest first, from beyond a cursor; of cases that are not over."""
+    rows = connection.execute(
+        _QUESTIONS.where(
+            worklist.c.open.is_(True),
+            questions.c.party == party,
+            questions.c.open.is_(True),
+            questions.c.cursor > after,
+        )
+        .order_by(questions.c.cursor)
+        .limit(limit)
+    )
+    return [_listed(row) for row in rows]
+
+
+def question_of(connection: Connection, party: str, question: str) -> ListedQuestion | None:
+    """One question if it is to this party, answered or not."""
+    wanted = _QUESTIONS.where(questions.c.question_id == question, questions.c.party == party)
+    row = connection.execute(wanted).one_or_none()
+    return _listed(row) if row else None
+
+
+_QUESTIONS: Select[Any] = (
+    select(
+        questions.c.data,
+        questions.c.case_id,
+        questions.c.cursor,
+        worklist.c.open.label("wanted"),
+        cases.c.data.label("state"),
+    )
+    .join(cases, cases.c.case_id == questions.c.case_id)
+    .join(worklist, worklist.c.case_id == questions.c.case_id)
+)
+
+
+def _listed(row: Row[Any]) -> ListedQuestion:
+    rests = _Rests.model_validate_json(row.state).identity
+    return ListedQuestion(
+        question=Question.model_validate_json(row.data),
+        case=row.case_id,
+        cursor=row.cursor,
+        wanted=row.wanted,
+        activated_at=rests.activated_at if rests else None,
+    )

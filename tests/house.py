@@ -18,6 +18,8 @@ import worker
 from activities.carriers import Carriers
 from activities.enterprises import Enterprises
 from activities.holder import Holder
+from activities.identity import IdentityChecks
+from activities.numbers import Numbers
 from activities.parties import Parties
 from activities.ports import HolderAnswer, HolderVerdict, ReceiptState, SmsReceipt
 from activities.records import Records
@@ -97,7 +99,9 @@ class FakeCentre:
         self.tries = 0
         self.receipts: Callable[[SmsReceipt], Any] | None = None
 
-    async def submit(self, to: str, text: str, reference: int) -> tuple[str, ...]:
+    async def submit(self, to: str, text: str, reference: int, already: int = 0) -> tuple[str, ...]:
+        if already:
+            return ()
         self.tries += 1
         if self.failing:
             raise self.failing
@@ -130,6 +134,17 @@ class FakeCarriers:
             raise answer
         return answer
 
+    async def confirm(self, carrier: str, number: PhoneNumber, id_tail: IdTail) -> HolderAnswer:
+        """The holder's tail is `TAIL`, their contract began 60 days ago; `verdict` overrides that."""
+        self.confirmed += 1
+        if isinstance(self.verdict, Exception):
+            raise self.verdict
+        if self.verdict is not None:
+            return self.verdict
+        if id_tail != TAIL:
+            return HolderAnswer(HolderVerdict.MISMATCH)
+        return HolderAnswer(HolderVerdict.MATCH, datetime.now(UTC) - 60 * DAY)
+
 
 def registry(
     push: int = 2, pull: int = 1, mail: int = 0, sla: str = 'days = "calendar"', extra: str = ""
@@ -149,17 +164,6 @@ def registry(
             lines += ["[[enterprises]]", f'code = "{code}"', f'name = "{code}"', f'channel = "{channel}"', address]
             lines += [app, "[enterprises.sla]", sla]
     return registries.load("\n".join(lines))
-
-    async def confirm(self, carrier: str, number: PhoneNumber, id_tail: IdTail) -> HolderAnswer:
-        """The holder's tail is `TAIL`, their contract began 60 days ago; `verdict` overrides that."""
-        self.confirmed += 1
-        if isinstance(self.verdict, Exception):
-            raise self.verdict
-        if self.verdict is not None:
-            return self.verdict
-        if id_tail != TAIL:
-            return HolderAnswer(HolderVerdict.MISMATCH)
-        return HolderAnswer(HolderVerdict.MATCH, datetime.now(UTC) - 60 * DAY)
 
 
 @dataclass
@@ -192,6 +196,8 @@ class House:
             Carriers(*shared, self.registry, self.carriers, self.webhooks),
             Parties(*shared, self.registry, self.webhooks),
             holder,
+            IdentityChecks(*shared, self.registry, self.centre, self.carriers),
+            Numbers(*shared, self.registry, self.webhooks),
         )
         async with worker.build(self.client, methods):
             yield self

@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.contracts import AskParties, CaseOpened, OpenCase, Recall, Record, TellCitizen
     from domain.case import CaseKind, Event, Model, NotTold
     from domain.messages import Message
-    from domain.question import Heard
+    from domain.question import Answering, Heard
     from domain.refusal import Refusal
     from workflows.clockwork import DELIVERY, OUTSIDE, OWN_DATABASE
     from workflows.memory import Count, Memory
@@ -44,6 +44,7 @@ class Case(Generic[S]):
         self.id = case
         self.memory: Memory[S] = Memory(evolve, self._write, self._recall, state, count)
         self._decide = decide
+        self._asking = 0
         self._telling: asyncio.Task[None] | None = None
 
     @property
@@ -62,7 +63,12 @@ class Case(Generic[S]):
                 return decision
 
     async def take(self, command: Any) -> Done:
-        """The same, as the answer of an update."""
+        """The same, as the answer of an update.
+
+        A party may find its question, and answer, while the round that asked it is still waiting for slower ones.
+        """
+        if isinstance(command, Answering):
+            await workflow.wait_condition(lambda: not self._asking)
         decision = await self.decide(command)
         refusal = decision if isinstance(decision, Refusal) else None
         return Done(status=self.status, changed=bool(decision) and refusal is None, refusal=refusal)
@@ -79,8 +85,12 @@ class Case(Generic[S]):
 
     async def ask(self, order: AskParties) -> Heard:
         """One round of questions; what was heard is in the ledger and the state when this returns."""
-        heard: Heard = await workflow.execute_activity(contracts.ask_parties, order, **DELIVERY)
-        self.memory.happened(heard, written=True)
+        self._asking += 1
+        try:
+            heard: Heard = await workflow.execute_activity(contracts.ask_parties, order, **DELIVERY)
+            self.memory.happened(heard, written=True)
+        finally:
+            self._asking -= 1
         return heard
 
     def tell(self, message: Message) -> None:

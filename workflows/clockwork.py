@@ -45,6 +45,13 @@ DELIVERY = RemoteOptions(
 )
 """Enterprises in bulk: failures per enterprise are results, so this retries only our own mishaps."""
 
+SOMEBODY_WAITS = RemoteOptions(
+    start_to_close_timeout=timedelta(seconds=30),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15)),
+)
+"""A citizen sits before the screen: tried quickly, and given up by the activity itself, which then records that."""
+
 OUTSIDE = RemoteOptions(
     start_to_close_timeout=timedelta(minutes=3),
     heartbeat_timeout=timedelta(seconds=10),

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from pydantic import AwareDatetime, Field
 
-from domain import casework, renewal, unbind
+from domain import casework, complaint, dispute, identity, investigation, number, query, renewal, unbind
 from domain.case import AppCode, CaseId, Model, WorkItemId
 from domain.refusal import Refusal
 from domain.registry import RenewalPolicy
@@ -19,6 +19,16 @@ MOST_COMMANDS = 500
 """Commands in one update: a whole part of a renewal answered at once."""
 
 
+class UnbindReport(Model):
+    """How a part stands: every app's state, and why where its enterprise said why."""
+
+    case: CaseId
+    outcomes: Mapping[AppCode, ItemState]
+    reasons: Mapping[AppCode, unbind.Reason] = {}
+    closed: bool = False
+    """Nothing more is taken; said only where every answer is reported."""
+
+
 class Carried(Model):
     """What an unbind request takes along when it continues as new."""
 
@@ -26,16 +36,23 @@ class Carried(Model):
     count: Count
     reports: int
     reported: Mapping[AppCode, ItemState]
+    reasons: Mapping[AppCode, unbind.Reason] = {}
 
 
 class UnbindOrder(Model):
-    """What an unbind request starts from; `carried` is set when it continues as new."""
+    """What an unbind request starts from; `carried` is set when it continues as new.
+
+    `choices` says account by account what is wanted. With `report_each` the parent hears of every answer when it
+    comes, not first when nothing is waited for any more.
+    """
 
     case: CaseId
     parent: CaseId
     apps: tuple[AppCode, ...]
     boundary: AwareDatetime
     late_window: timedelta
+    choices: Mapping[AppCode, tuple[unbind.Choice, ...]] = {}
+    report_each: bool = False
     carried: Carried | None = None
 
 
@@ -61,18 +78,12 @@ class BatchTaken(Model):
     taken: tuple[Taken, ...]
 
 
-class UnbindReport(Model):
-    """How a part stands: every app's state."""
-
-    case: CaseId
-    outcomes: Mapping[AppCode, ItemState]
-
-
 class WithdrawalReply(Model):
-    """How many work items of a part were withdrawn."""
+    """How many work items of a part were withdrawn, and of which apps."""
 
     case: CaseId
     withdrawn: int
+    apps: tuple[AppCode, ...] = ()
 
 
 class Done(Model):
@@ -81,6 +92,24 @@ class Done(Model):
     status: str
     changed: bool = False
     refusal: Refusal | None = None
+
+
+class IdentityOrder(Model):
+    """An identity check starts from its first event, which the gateway has recorded."""
+
+    first: identity.Opened
+
+
+class TryCode(Model):
+    """A code as the citizen entered it: its keyed digest for every serial that may have been sent, from the first on."""
+
+    digests: tuple[str, ...] = Field(min_length=1, max_length=9)
+
+
+class QueryOrder(Model):
+    """A query starts from its first event, which the gateway has recorded."""
+
+    first: query.Submitted
 
 
 class Act(Model):
@@ -108,3 +137,48 @@ class WithdrawalTaken(Model):
 
     status: RenewalStatus
     refusal: Refusal | None = None
+
+
+class InvestigationOrder(Model):
+    """An investigation starts from its first event, which is recorded already."""
+
+    first: investigation.Opened
+
+
+class NumberCarried(Model):
+    """What a number takes along when its workflow continues as new; `started` are its unbind requests under way."""
+
+    state: number.State
+    count: Count
+    started: tuple[CaseId, ...]
+
+
+class NumberOrder(Model):
+    """A number starts from its first event, which the gateway has recorded."""
+
+    first: number.Opened
+    carried: NumberCarried | None = None
+
+
+class DisputeCarried(Model):
+    """What a dispute takes along when it continues as new: how much of what its state says is done already."""
+
+    state: dispute.State
+    count: Count
+    begun: int
+    closed: tuple[CaseId, ...]
+    told: int
+    concluded: AwareDatetime | None
+
+
+class DisputeOrder(Model):
+    """A dispute starts from its first event, which is recorded already."""
+
+    first: dispute.Opened
+    carried: DisputeCarried | None = None
+
+
+class ComplaintOrder(Model):
+    """A complaint starts from its first event, which the gateway has recorded."""
+
+    first: complaint.Taken

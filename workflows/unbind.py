@@ -34,6 +34,9 @@ with workflow.unsafe.imports_passed_through():
 MOST_REPORTS = 2
 """Reports before the close: when nothing is waited for, and when the last overdue answer came."""
 
+MOST_REPORTS_EACH = 10
+"""Reports per work item where every answer is reported: an enterprise that goes on changing its mind is not."""
+
 
 @workflow.defn
 class UnbindWorkflow:
@@ -54,6 +57,7 @@ class UnbindWorkflow:
         self._memory = self._case.memory
         self._reports = carried.reports if carried else 0
         self._reported: dict[str, ItemState] = dict(carried.reported) if carried else {}
+        self._reasons: dict[str, unbind.Reason] = dict(carried.reasons) if carried else {}
         self._escalating: asyncio.Task[None] | None = None
         self._waiting = 0
         self._open = 0
@@ -88,7 +92,7 @@ class UnbindWorkflow:
 
     @workflow.update
     async def take(self, batch: Batch) -> BatchTaken:
-        """Acknowledgements, answers, amendments and extensions; each is decided on its own."""
+        """Acknowledgements, answers, amendments, extensions, clocks stopped; each is decided on its own."""
         await workflow.wait_condition(lambda: self._memory.opened)
         clocks = [await self._clock(c) if isinstance(c, unbind.Extend) else None for c in batch.commands]
         while True:
@@ -107,8 +111,8 @@ class UnbindWorkflow:
             if await self._written():
                 break
         self._look = True
-        count = sum(len(unbind.touched(event)) for event in withdrawn)
-        await self._tell_parent("withdrawal", WithdrawalReply(case=self._order.case, withdrawn=count))
+        apps = tuple(self.state.items[key].app for event in withdrawn for key in unbind.touched(event))
+        await self._tell_parent("withdrawal", WithdrawalReply(case=self._order.case, withdrawn=len(apps), apps=apps))
 
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -128,6 +132,7 @@ class UnbindWorkflow:
                 boundary=order.boundary,
                 late_window=order.late_window,
                 at=workflow.now(),
+                choices=order.choices,
             ),
             **OWN_DATABASE,
         )
@@ -201,13 +206,21 @@ class UnbindWorkflow:
     async def _report(self) -> None:
         """Tell the parent when nothing is waited for any more, and again when the last overdue answer came."""
         standing = self._standing()
-        if self._waiting or dict(standing.outcomes) == self._reported:
-            return
-        if self._reports and (self._open or self._reports >= MOST_REPORTS):
+        if not self._news(standing):
             return
         self._reports += 1
-        self._reported = dict(standing.outcomes)
+        self._reported, self._reasons = dict(standing.outcomes), dict(standing.reasons)
         await self._tell_parent("report", standing)
+
+    def _news(self, standing: UnbindReport) -> bool:
+        """Whether the parent has to hear how it stands."""
+        if self._order.report_each:
+            known = (_settled(self._reported), self._reasons)
+            changed = (_settled(standing.outcomes), dict(standing.reasons)) != known
+            return changed and self._reports < MOST_REPORTS_EACH * len(standing.outcomes)
+        if self._waiting or dict(standing.outcomes) == self._reported:
+            return False
+        return not self._reports or not (self._open or self._reports >= MOST_REPORTS)
 
     async def _tell_parent(self, signal: str, message: UnbindReport | WithdrawalReply) -> None:
         try:
@@ -217,8 +230,9 @@ class UnbindWorkflow:
 
     async def _sleep_until(self, agenda: unbind.Agenda) -> None:
         """Until the earliest clock, or until an answer or a withdrawal makes a look worth while."""
+        timeout = agenda.wake_at - workflow.now() if agenda.wake_at else None
         try:
-            await workflow.wait_condition(self._something_to_do, timeout=agenda.wake_at - workflow.now())
+            await workflow.wait_condition(self._something_to_do, timeout=timeout)
         except TimeoutError:
             return
 
@@ -230,7 +244,13 @@ class UnbindWorkflow:
         await workflow.wait_condition(workflow.all_handlers_finished)
         if self._escalating is not None:
             self._escalating.cancel()
-        carried = Carried(state=self.state, count=self._memory.count, reports=self._reports, reported=self._reported)
+        carried = Carried(
+            state=self.state,
+            count=self._memory.count,
+            reports=self._reports,
+            reported=self._reported,
+            reasons=self._reasons,
+        )
         workflow.continue_as_new(self._order.model_copy(update={"carried": carried}))
 
     async def _close(self) -> None:
@@ -239,6 +259,8 @@ class UnbindWorkflow:
         while self.state.header.status is unbind.UnbindStatus.OPEN:
             self._happened(unbind.Closed(at=workflow.now()))
             await self._written()
+        if self._order.report_each:
+            await self._tell_parent("report", self._standing().model_copy(update={"closed": True}))
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     # ── memory ───────────────────────────────────────────────────────────────────────────────────────
@@ -252,6 +274,8 @@ class UnbindWorkflow:
                 new = self.state.items[key].state
                 self._waiting += (new in unbind.WAITING) - (old in unbind.WAITING)
                 self._open += (new in unbind.OPEN) - (old in unbind.OPEN)
+            if self._order.report_each or isinstance(event, unbind.Paused | unbind.Resumed):
+                self._look = True
         if not self._waiting and self._reports < MOST_REPORTS and (not self._reports or not self._open):
             self._look = True
 
@@ -270,4 +294,10 @@ class UnbindWorkflow:
 
     def _standing(self) -> UnbindReport:
         outcomes = {item.app: item.state for item in self.state.items.values()}
-        return UnbindReport(case=self._order.case, outcomes=outcomes)
+        reasons = {item.app: item.reason for item in self.state.items.values() if item.reason}
+        return UnbindReport(case=self._order.case, outcomes=outcomes, reasons=reasons)
+
+
+def _settled(outcomes: Mapping[str, ItemState]) -> dict[str, ItemState]:
+    """The apps nobody waits for any more."""
+    return {app: state for app, state in outcomes.items() if state not in unbind.WAITING}

@@ -1,49 +1,84 @@
-"""Stub."""
+"""Complaints (投诉): the wrong account, still bound, or not done; each goes on as a dispute or an investigation.
 
-from __future__ import annotations
+taken → in dispute or in investigation → closed by what came of it; a closed one may be reopened.
 
-from datetime import datetime
-from enum import StrEnum
-from typing import Literal
+`words` has the statuses, events and commands, `rules` decides, `fold` evolves, `agenda` says what is due.
+"""
 
-from domain.case import CaseId, Event, Model
-from domain.casework import Standing, Waiting, Work
-from domain.question import Questions
+from domain.complaint.agenda import (
+    Agenda,
+    agenda,
+)
+from domain.complaint.fold import (
+    evolve,
+    standing,
+)
+from domain.complaint.rules import (
+    decide,
+    follow_up,
+    take,
+)
+from domain.complaint.words import (
+    ENDING_WORDS,
+    FOLLOWED,
+    NO_ANSWER,
+    OPEN,
+    TRANSITIONS,
+    WAYS,
+    Closed,
+    Command,
+    ComplaintEvent,
+    ComplaintKind,
+    ComplaintStatus,
+    Conclude,
+    Concluded,
+    Decision,
+    Ending,
+    Follow,
+    FollowedUp,
+    FollowUp,
+    News,
+    Rerouted,
+    Returned,
+    Route,
+    State,
+    Take,
+    Taken,
+    Way,
+)
 
-
-class ComplaintStatus(StrEnum):
-    """Stub."""
-
-    OPEN = "open"
-
-
-class State(Model):
-    """Stub."""
-
-    case: CaseId
-    status: ComplaintStatus = ComplaintStatus.OPEN
-    ended_at: datetime | None = None
-    free_at: datetime | None = None
-    questions: Questions = {}
-    work: Work = Work()
-
-
-class Opened(Event):
-    """Stub."""
-
-    type: Literal["opened"] = "opened"
-    case: CaseId
-
-
-ComplaintEvent = Opened
-
-
-def evolve(state: State | None, event: Event) -> State:
-    """Stub."""
-    assert isinstance(event, Opened)
-    return State(case=event.case)
-
-
-def standing(state: State) -> Standing:
-    """Stub."""
-    return Standing(status=state.status.value, open=True, waiting=Waiting.NOBODY, work=state.work)
+__all__ = [
+    "ENDING_WORDS",
+    "FOLLOWED",
+    "NO_ANSWER",
+    "OPEN",
+    "TRANSITIONS",
+    "WAYS",
+    "Agenda",
+    "Closed",
+    "Command",
+    "ComplaintEvent",
+    "ComplaintKind",
+    "ComplaintStatus",
+    "Conclude",
+    "Concluded",
+    "Decision",
+    "Ending",
+    "Follow",
+    "FollowUp",
+    "FollowedUp",
+    "News",
+    "Rerouted",
+    "Returned",
+    "Route",
+    "State",
+    "Take",
+    "Taken",
+    "Way",
+    "agenda",
+    "decide",
+    "evolve",
+    "follow_up",
+    "standing",
+    "take",
+]

@@ -1,49 +1,154 @@
-"""Stub."""
+"""Disputes (异议): an app hangs on my number that should not; every claim is carried to its end.
 
-from __future__ import annotations
+open → closed, or withdrawn; a closed one may be reopened. Each claim: asking detail → (own check) → choosing →
+unbinding → done; or refused or overdue → hotline → with a case worker → (investigating) → settled.
 
-from datetime import datetime
-from enum import StrEnum
-from typing import Literal
+`words` has the states, events and commands, `rules` decides, `fold` evolves, `agenda` says what is due, `grounds` why
+a party may say no, `telling` what the citizen reads.
+"""
 
-from domain.case import CaseId, Event, Model
-from domain.casework import Standing, Waiting, Work
-from domain.question import Questions
+from domain.dispute.agenda import Agenda, agenda, deadline, next_at, standing
+from domain.dispute.fold import evolve
+from domain.dispute.grounds import EXPLANATIONS, Explanation, Ground
+from domain.dispute.rules import MOST_CLAIMS, decide, next_part, submit, too_late_to_withdraw
+from domain.dispute.telling import NEXT, End, ending, explanation, message, name, tally
+from domain.dispute.words import (
+    BY_TELEPHONE,
+    CITIZENS_TURN,
+    CLAIM_TRANSITIONS,
+    ENDED,
+    FOR_THE_CITIZEN,
+    FREE,
+    LISTENING,
+    OVER,
+    PARTYS_TURN,
+    REMINDED,
+    TRANSITIONS,
+    AllKept,
+    Choose,
+    Chosen,
+    Claim,
+    ClaimReason,
+    ClaimState,
+    ClaimsWithdrawn,
+    Closed,
+    Command,
+    Conclude,
+    Decision,
+    DeskAsked,
+    DetailGiven,
+    DetailWanted,
+    DisputeEvent,
+    DisputeStatus,
+    Ending,
+    HotlineGiven,
+    Lapsed,
+    Look,
+    NothingFound,
+    Opened,
+    Owed,
+    OwnCheckWanted,
+    PartyRefused,
+    Reminded,
+    ReopenedByAmendment,
+    ReopenedByCitizen,
+    Report,
+    Round,
+    Settle,
+    Settled,
+    Settlement,
+    Solved,
+    State,
+    Submit,
+    TakeUp,
+    Unanswered,
+    UnbindingAgain,
+    UnderInvestigation,
+    Unsolved,
+    Wanted,
+    Wish,
+    Withdraw,
+    WithdrawalAsked,
+    Withdrawn,
+)
 
-
-class DisputeStatus(StrEnum):
-    """Stub."""
-
-    OPEN = "open"
-
-
-class State(Model):
-    """Stub."""
-
-    case: CaseId
-    status: DisputeStatus = DisputeStatus.OPEN
-    ended_at: datetime | None = None
-    free_at: datetime | None = None
-    questions: Questions = {}
-    work: Work = Work()
-
-
-class Opened(Event):
-    """Stub."""
-
-    type: Literal["opened"] = "opened"
-    case: CaseId
-
-
-DisputeEvent = Opened
-
-
-def evolve(state: State | None, event: Event) -> State:
-    """Stub."""
-    assert isinstance(event, Opened)
-    return State(case=event.case)
-
-
-def standing(state: State) -> Standing:
-    """Stub."""
-    return Standing(status=state.status.value, open=True, waiting=Waiting.NOBODY, work=state.work)
+__all__ = [
+    "BY_TELEPHONE",
+    "CITIZENS_TURN",
+    "CLAIM_TRANSITIONS",
+    "ENDED",
+    "EXPLANATIONS",
+    "FOR_THE_CITIZEN",
+    "FREE",
+    "LISTENING",
+    "MOST_CLAIMS",
+    "NEXT",
+    "OVER",
+    "PARTYS_TURN",
+    "REMINDED",
+    "TRANSITIONS",
+    "Agenda",
+    "AllKept",
+    "Choose",
+    "Chosen",
+    "Claim",
+    "ClaimReason",
+    "ClaimState",
+    "ClaimsWithdrawn",
+    "Closed",
+    "Command",
+    "Conclude",
+    "Decision",
+    "DeskAsked",
+    "DetailGiven",
+    "DetailWanted",
+    "DisputeEvent",
+    "DisputeStatus",
+    "End",
+    "Ending",
+    "Explanation",
+    "Ground",
+    "HotlineGiven",
+    "Lapsed",
+    "Look",
+    "NothingFound",
+    "Opened",
+    "Owed",
+    "OwnCheckWanted",
+    "PartyRefused",
+    "Reminded",
+    "ReopenedByAmendment",
+    "ReopenedByCitizen",
+    "Report",
+    "Round",
+    "Settle",
+    "Settled",
+    "Settlement",
+    "Solved",
+    "State",
+    "Submit",
+    "TakeUp",
+    "Unanswered",
+    "UnbindingAgain",
+    "UnderInvestigation",
+    "Unsolved",
+    "Wanted",
+    "Wish",
+    "Withdraw",
+    "WithdrawalAsked",
+    "Withdrawn",
+    "agenda",
+    "deadline",
+    "decide",
+    "ending",
+    "evolve",
+    "explanation",
+    "message",
+    "name",
+    "next_at",
+    "next_part",
+    "standing",
+    "submit",
+    "tally",
+    "too_late_to_withdraw",
+]

@@ -1,49 +1,113 @@
-"""Stub."""
+"""Identity check (身份核验): is whoever asks the holder of this number? Its outcome is a short-lived proof for one case.
 
-from __future__ import annotations
+opened → code sent → (wrong codes) → confirming → verified; or locked, expired, mismatch, cooling down, cancelled
+number, unconfirmed. Other methods have no code: opened → (attested) confirming → the same outcomes; or not attested.
 
-from datetime import datetime
-from enum import StrEnum
-from typing import Literal
+`words` has the statuses, events and commands, `rules` decides, `fold` evolves.
+"""
 
-from domain.case import CaseId, Event, Model
-from domain.casework import Standing, Waiting, Work
-from domain.question import Questions
+from domain.identity.fold import (
+    Due,
+    due,
+    evolve,
+    follows_until,
+    opens_until,
+    proof,
+)
+from domain.identity.rules import (
+    decide,
+    open_check,
+    outcome,
+    refuse_unknown,
+    seconds_until,
+    told,
+    wait_before_sending,
+)
+from domain.identity.words import (
+    ENDED,
+    RUNNING,
+    TRANSITIONS,
+    Attest,
+    Attested,
+    CodeAccepted,
+    CodeAsked,
+    CodeNotSent,
+    CodeSent,
+    Command,
+    Cool,
+    CoolingDown,
+    Decision,
+    Expire,
+    Expired,
+    Follow,
+    Hear,
+    HolderVerdict,
+    IdentityEvent,
+    IdentityStatus,
+    Locked,
+    Mismatched,
+    NotAttested,
+    NumberCancelled,
+    Open,
+    Opened,
+    Outcome,
+    ProofSpent,
+    Resend,
+    Spend,
+    State,
+    Try,
+    Unconfirmed,
+    Verified,
+    WrongCode,
+)
 
-
-class IdentityStatus(StrEnum):
-    """Stub."""
-
-    OPEN = "open"
-
-
-class State(Model):
-    """Stub."""
-
-    case: CaseId
-    status: IdentityStatus = IdentityStatus.OPEN
-    ended_at: datetime | None = None
-    free_at: datetime | None = None
-    questions: Questions = {}
-    work: Work = Work()
-
-
-class Opened(Event):
-    """Stub."""
-
-    type: Literal["opened"] = "opened"
-    case: CaseId
-
-
-IdentityEvent = Opened
-
-
-def evolve(state: State | None, event: Event) -> State:
-    """Stub."""
-    assert isinstance(event, Opened)
-    return State(case=event.case)
-
-
-def standing(state: State) -> Standing:
-    """Stub."""
-    return Standing(status=state.status.value, open=True, waiting=Waiting.NOBODY, work=state.work)
+__all__ = [
+    "ENDED",
+    "RUNNING",
+    "TRANSITIONS",
+    "Attest",
+    "Attested",
+    "CodeAccepted",
+    "CodeAsked",
+    "CodeNotSent",
+    "CodeSent",
+    "Command",
+    "Cool",
+    "CoolingDown",
+    "Decision",
+    "Due",
+    "Expire",
+    "Expired",
+    "Follow",
+    "Hear",
+    "HolderVerdict",
+    "IdentityEvent",
+    "IdentityStatus",
+    "Locked",
+    "Mismatched",
+    "NotAttested",
+    "NumberCancelled",
+    "Open",
+    "Opened",
+    "Outcome",
+    "ProofSpent",
+    "Resend",
+    "Spend",
+    "State",
+    "Try",
+    "Unconfirmed",
+    "Verified",
+    "WrongCode",
+    "decide",
+    "due",
+    "evolve",
+    "follows_until",
+    "open_check",
+    "opens_until",
+    "outcome",
+    "proof",
+    "refuse_unknown",
+    "seconds_until",
+    "told",
+    "wait_before_sending",
+]

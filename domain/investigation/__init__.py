@@ -1,49 +1,84 @@
-"""Stub."""
+"""Investigations (协查): several parties give evidence, each by a deadline; two people state the result.
 
-from __future__ import annotations
+open → (overdue, with the appeal told) → decided → closed; a closed one may be reopened.
 
-from datetime import datetime
-from enum import StrEnum
-from typing import Literal
+`words` has the statuses, events and commands, `rules` decides, `fold` evolves, `agenda` says what is due.
+"""
 
-from domain.case import CaseId, Event, Model
-from domain.casework import Standing, Waiting, Work
-from domain.question import Questions
+from domain.investigation.agenda import (
+    Agenda,
+    agenda,
+    backoff,
+    case_is_overdue,
+    evidence_overdue,
+)
+from domain.investigation.fold import (
+    evolve,
+    standing,
+)
+from domain.investigation.rules import (
+    decide,
+    opened,
+    parties_of,
+)
+from domain.investigation.words import (
+    MERGED,
+    MOST_PARTIES,
+    RESULT_WORDS,
+    TASK_TRANSITIONS,
+    TRANSITIONS,
+    UNDECIDED,
+    Close,
+    Closed,
+    Command,
+    Decided,
+    Decision,
+    EvidenceOverdue,
+    InvestigationEvent,
+    InvestigationStatus,
+    LookAtClock,
+    News,
+    Opened,
+    Party,
+    Result,
+    State,
+    Task,
+    TaskState,
+    WentOverdue,
+)
 
-
-class InvestigationStatus(StrEnum):
-    """Stub."""
-
-    OPEN = "open"
-
-
-class State(Model):
-    """Stub."""
-
-    case: CaseId
-    status: InvestigationStatus = InvestigationStatus.OPEN
-    ended_at: datetime | None = None
-    free_at: datetime | None = None
-    questions: Questions = {}
-    work: Work = Work()
-
-
-class Opened(Event):
-    """Stub."""
-
-    type: Literal["opened"] = "opened"
-    case: CaseId
-
-
-InvestigationEvent = Opened
-
-
-def evolve(state: State | None, event: Event) -> State:
-    """Stub."""
-    assert isinstance(event, Opened)
-    return State(case=event.case)
-
-
-def standing(state: State) -> Standing:
-    """Stub."""
-    return Standing(status=state.status.value, open=True, waiting=Waiting.NOBODY, work=state.work)
+__all__ = [
+    "MERGED",
+    "MOST_PARTIES",
+    "RESULT_WORDS",
+    "TASK_TRANSITIONS",
+    "TRANSITIONS",
+    "UNDECIDED",
+    "Agenda",
+    "Close",
+    "Closed",
+    "Command",
+    "Decided",
+    "Decision",
+    "EvidenceOverdue",
+    "InvestigationEvent",
+    "InvestigationStatus",
+    "LookAtClock",
+    "News",
+    "Opened",
+    "Party",
+    "Result",
+    "State",
+    "Task",
+    "TaskState",
+    "WentOverdue",
+    "agenda",
+    "backoff",
+    "case_is_overdue",
+    "decide",
+    "evidence_overdue",
+    "evolve",
+    "opened",
+    "parties_of",
+    "standing",
+]

@@ -1,49 +1,127 @@
-"""Stub."""
+"""A phone number's life (号码生命周期): what carriers report, what enterprises are told and asked, when it may go on.
 
-from __future__ import annotations
+active ⇄ suspended → cancelled → frozen → batch renewed → re-issued, and again; a transfer begins the next life
+without a gap.
 
-from datetime import datetime
-from enum import StrEnum
-from typing import Literal
+`words` has the statuses, events and commands, `timeline` reads where a number stands, `rules` decides, `agenda` says
+what is due, `fold` evolves.
+"""
 
-from domain.case import CaseId, Event, Model
-from domain.casework import Standing, Waiting, Work
-from domain.question import Questions
+from domain.number.agenda import Agenda, agenda
+from domain.number.fold import UNANSWERED, evolve, freeze_ends, standing, unreported
+from domain.number.rules import (
+    CLOCKS_APART,
+    EARLIEST,
+    decide,
+    open_number,
+    refuse_not_cancelled,
+    refuse_other_content,
+    refuse_unknown,
+)
+from domain.number.timeline import batch_due, last, lives
+from domain.number.words import (
+    ANNOUNCE_TRIES,
+    GONE,
+    KEPT_ENTRIES,
+    MOST_ENTRIES,
+    REMIND_WITHIN,
+    TRANSITIONS,
+    Announced,
+    Announcement,
+    BatchRenewed,
+    BatchReported,
+    BatchStarted,
+    BatchWithdrawn,
+    Command,
+    Consider,
+    Decision,
+    Entry,
+    EventId,
+    Fact,
+    FactEntry,
+    GiveUp,
+    Hear,
+    Life,
+    Mark,
+    MarkEntry,
+    NotAnnounced,
+    Notice,
+    NumberEvent,
+    NumberStatus,
+    Opened,
+    Overridden,
+    Override,
+    Recycled,
+    Reinstated,
+    ReissuedEarly,
+    Release,
+    Released,
+    ReminderDue,
+    Report,
+    Reported,
+    StartBatch,
+    State,
+    Withdrew,
+)
 
-
-class NumberStatus(StrEnum):
-    """Stub."""
-
-    OPEN = "open"
-
-
-class State(Model):
-    """Stub."""
-
-    case: CaseId
-    status: NumberStatus = NumberStatus.OPEN
-    ended_at: datetime | None = None
-    free_at: datetime | None = None
-    questions: Questions = {}
-    work: Work = Work()
-
-
-class Opened(Event):
-    """Stub."""
-
-    type: Literal["opened"] = "opened"
-    case: CaseId
-
-
-NumberEvent = Opened
-
-
-def evolve(state: State | None, event: Event) -> State:
-    """Stub."""
-    assert isinstance(event, Opened)
-    return State(case=event.case)
-
-
-def standing(state: State) -> Standing:
-    """Stub."""
-    return Standing(status=state.status.value, open=True, waiting=Waiting.NOBODY, work=state.work)
+__all__ = [
+    "ANNOUNCE_TRIES",
+    "CLOCKS_APART",
+    "EARLIEST",
+    "GONE",
+    "KEPT_ENTRIES",
+    "MOST_ENTRIES",
+    "REMIND_WITHIN",
+    "TRANSITIONS",
+    "UNANSWERED",
+    "Agenda",
+    "Announced",
+    "Announcement",
+    "BatchRenewed",
+    "BatchReported",
+    "BatchStarted",
+    "BatchWithdrawn",
+    "Command",
+    "Consider",
+    "Decision",
+    "Entry",
+    "EventId",
+    "Fact",
+    "FactEntry",
+    "GiveUp",
+    "Hear",
+    "Life",
+    "Mark",
+    "MarkEntry",
+    "NotAnnounced",
+    "Notice",
+    "NumberEvent",
+    "NumberStatus",
+    "Opened",
+    "Overridden",
+    "Override",
+    "Recycled",
+    "Reinstated",
+    "ReissuedEarly",
+    "Release",
+    "Released",
+    "ReminderDue",
+    "Report",
+    "Reported",
+    "StartBatch",
+    "State",
+    "Withdrew",
+    "agenda",
+    "batch_due",
+    "decide",
+    "evolve",
+    "freeze_ends",
+    "last",
+    "lives",
+    "open_number",
+    "refuse_not_cancelled",
+    "refuse_other_content",
+    "refuse_unknown",
+    "standing",
+    "unreported",
+]

@@ -99,8 +99,26 @@ def decide(state: State, command: Command, at: datetime, policy: RenewalPolicy) 
             return _withdraw(state, at)
         case Close():
             return () if state.status is not RenewalStatus.SUMMARY_SENT else (Closed(at=at),)
-        case _:
+        case _ if isinstance(command, ON_A_RENEWAL):
             return casework.decide(state.work, state.case, command, at, state.ended_at)
+        case _:
+            return Refusal(
+                code=RefusalCode.NOT_ALLOWED,
+                field="action",
+                sentence=f"A renewal takes no {command.type.replace('_', ' ')}.",
+                remedy="Pause or extend its work items, or open an investigation from it.",
+            )
+
+
+ON_A_RENEWAL = (
+    casework.Claim,
+    casework.Release,
+    casework.Assign,
+    casework.Note,
+    casework.HandUp,
+    casework.Link,
+)
+"""Case work that makes sense on a renewal: its clocks are its work items', its outcome is the enterprises'."""
 
 
 BEFORE_START = frozenset({RenewalStatus.SUBMITTED, RenewalStatus.WAITING_FOR_DATA})

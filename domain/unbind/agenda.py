@@ -32,7 +32,8 @@ class Agenda(Model):
     notices: Mapping[Notice, Mapping[EnterpriseCode, tuple[WorkItemId, ...]]]
     overdue: tuple[WorkItemId, ...]
     close: bool
-    wake_at: AwareDatetime
+    wake_at: AwareDatetime | None
+    """None while every clock stands: only a message makes another look worth while."""
 
 
 def next_notice(item: Item) -> tuple[Notice, datetime] | None:
@@ -46,7 +47,7 @@ def next_notice(item: Item) -> tuple[Notice, datetime] | None:
     if item.delivered_at is None and item.acknowledged_at is None:
         return Notice.REQUEST, item.try_after or item.opened_at
     reminded = item.reminded_at is not None and item.reminded_at >= item.remind_at
-    if not reminded and item.state in WAITING:
+    if not reminded and item.state in WAITING and item.paused_at is None:
         return Notice.REMINDER, max(item.remind_at, item.try_after or item.remind_at)
     return None
 
@@ -57,7 +58,7 @@ def agenda(state: State, now: datetime) -> Agenda:
     overdue: list[str] = []
     clocks: list[datetime] = []
     for item in state.items.values():
-        if item.state in WAITING:
+        if item.state in WAITING and item.paused_at is None:
             (overdue.append(item.id) if item.due_at <= now else clocks.append(item.due_at))
         due_notice = next_notice(item)
         if due_notice is None:
@@ -74,8 +75,8 @@ def agenda(state: State, now: datetime) -> Agenda:
     return Agenda.model_construct(
         notices=notices,
         overdue=tuple(overdue),
-        close=closes <= now and not overdue,
-        wake_at=min([closes, *clocks]),
+        close=closes is not None and closes <= now and not overdue,
+        wake_at=min(clocks if closes is None else [closes, *clocks], default=None),
     )
 
 
@@ -84,8 +85,13 @@ def to_escalate(state: State) -> tuple[WorkItemId, ...]:
     return tuple(i.id for i in state.items.values() if i.state is ItemState.OVERDUE and i.escalated_at is None)
 
 
-def closes_at(state: State) -> datetime:
-    """When the last answer is taken: the late window after the last deadline; at once if all is withdrawn and told."""
+def closes_at(state: State) -> datetime | None:
+    """When the last answer is taken: the late window after the last deadline; at once if all is withdrawn and told.
+
+    None while a clock stands.
+    """
+    if any(i.paused_at for i in state.items.values()):
+        return None
     owed = [i.due_at for i in state.items.values() if i.state is not ItemState.WITHDRAWN]
     if not owed:
         told = [

@@ -6,9 +6,11 @@ from functools import singledispatch
 
 from domain.case import (
     Event,
+    after,
 )
 from domain.unbind.words import (
-    WAITING,
+    ITEM_TRANSITIONS,
+    TRANSITIONS,
     Acknowledged,
     Answered,
     Closed,
@@ -16,13 +18,13 @@ from domain.unbind.words import (
     Extended,
     Header,
     Item,
-    ItemState,
     Notice,
     Noticed,
     NoticeFailed,
     Opened,
+    Paused,
+    Resumed,
     State,
-    UnbindStatus,
     WentOverdue,
     Withdrawn,
 )
@@ -35,7 +37,7 @@ def touched(event: Event) -> tuple[str, ...]:
     match event:
         case Opened():
             return tuple(new.id for new in event.items)
-        case Noticed() | NoticeFailed() | WentOverdue() | Escalated() | Withdrawn():
+        case Noticed() | NoticeFailed() | Paused() | Resumed() | WentOverdue() | Escalated() | Withdrawn():
             return event.items
         case Acknowledged() | Answered() | Extended():
             return (event.item,)
@@ -61,7 +63,7 @@ def evolve_header(header: Header | None, event: Event) -> Header:
     if header is None:
         raise ValueError("an unbind request begins with Opened")
     if isinstance(event, Closed):
-        return header.model_copy(update={"status": UnbindStatus.CLOSED, "closed_at": event.at})
+        return header.model_copy(update={"status": after(TRANSITIONS, header.status, event), "closed_at": event.at})
     return header
 
 
@@ -80,6 +82,7 @@ def open_items(event: Opened) -> dict[str, Item]:
             retry_first=new.retry_first,
             retry_at_most=new.retry_at_most,
             extend_at_most=new.extend_at_most,
+            choices=new.choices,
         )
         for new in event.items
     }
@@ -92,7 +95,8 @@ def _change(event: Event, item: Item) -> dict[str, object]:
 
 def evolve_item(item: Item, event: Event) -> Item:
     """One item after one event that touches it."""
-    return item.model_copy(update=_change(event, item))
+    state = after(ITEM_TRANSITIONS, item.state, event)
+    return item.model_copy(update={"state": state, **_change(event, item)})
 
 
 TOLD_AT = {
@@ -104,15 +108,7 @@ TOLD_AT = {
 
 @_change.register
 def _(event: Noticed, item: Item) -> dict[str, object]:
-    change: dict[str, object] = {
-        TOLD_AT[event.notice]: event.at,
-        "failures": 0,
-        "last_failure": "",
-        "try_after": None,
-    }
-    if event.notice is Notice.REQUEST and item.state is ItemState.QUEUED:
-        change["state"] = ItemState.DELIVERED
-    return change
+    return {TOLD_AT[event.notice]: event.at, "failures": 0, "last_failure": "", "try_after": None}
 
 
 @_change.register
@@ -122,20 +118,17 @@ def _(event: NoticeFailed, item: Item) -> dict[str, object]:
 
 @_change.register
 def _(event: Acknowledged, item: Item) -> dict[str, object]:
-    change: dict[str, object] = {"acknowledged_at": event.at}
-    if item.state in WAITING:
-        change["state"] = ItemState.ACKNOWLEDGED
-    return change
+    return {"acknowledged_at": event.at}
 
 
 @_change.register
 def _(event: Answered, item: Item) -> dict[str, object]:
     return {
-        "state": ItemState(event.outcome.value),
         "outcome": event.outcome,
         "reason": event.reason,
         "version": event.version,
         "answered_at": event.at,
+        "paused_at": None,
     }
 
 
@@ -150,8 +143,18 @@ def _(event: Extended, item: Item) -> dict[str, object]:
 
 
 @_change.register
+def _(event: Paused, item: Item) -> dict[str, object]:
+    return {"paused_at": event.at}
+
+
+@_change.register
+def _(event: Resumed, item: Item) -> dict[str, object]:
+    return {"paused_at": None, "remind_at": event.remind_at, "due_at": event.due_at}
+
+
+@_change.register
 def _(event: WentOverdue, item: Item) -> dict[str, object]:
-    return {"state": ItemState.OVERDUE, "overdue_at": event.at}
+    return {"overdue_at": event.at}
 
 
 @_change.register
@@ -161,4 +164,9 @@ def _(event: Escalated, item: Item) -> dict[str, object]:
 
 @_change.register
 def _(event: Withdrawn, item: Item) -> dict[str, object]:
-    return {"state": ItemState.WITHDRAWN, "withdrawn_at": event.at, "failures": 0, "try_after": None}
+    return {
+        "withdrawn_at": event.at,
+        "failures": 0,
+        "try_after": None,
+        "paused_at": None,
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from domain.case import (
+    STAFF,
     Actor,
 )
 from domain.privacy import mask_text
@@ -13,8 +14,10 @@ from domain.sla import Deadline
 from domain.unbind.words import (
     OPEN,
     REASONS,
+    WAITING,
     Acknowledge,
     Acknowledged,
+    Action,
     Answer,
     Answered,
     Decision,
@@ -24,7 +27,11 @@ from domain.unbind.words import (
     ItemCommand,
     ItemState,
     Outcome,
+    Pause,
+    Paused,
     Reason,
+    Resume,
+    Resumed,
     State,
     UnbindStatus,
     Withdraw,
@@ -40,6 +47,8 @@ def decide(state: State, command: ItemCommand | Withdraw, at: datetime, clock: D
     if isinstance(command, Withdraw):
         return _withdraw(state, at)
     item = state.items.get(command.item)
+    if isinstance(command, Pause | Resume):
+        return _stop_or_go(state, item, command, at) if item else refuse_unknown(command.item)
     if item is None or item.enterprise != command.enterprise:
         return refuse_unknown(command.item)
     actor = Actor(kind="enterprise", code=command.enterprise)
@@ -99,7 +108,7 @@ def _answer(state: State, item: Item, command: Answer, actor: Actor, at: datetim
         refuse_closed() if state.header.status is UnbindStatus.CLOSED else None,
         _reason_fits(command),
         _version_fits(item, command),
-        _boundary_fits(item, command),
+        _choices_fit(item, command) if item.choices else _boundary_fits(item, command),
     ):
         if refusal:
             return refusal
@@ -111,7 +120,7 @@ def _answer(state: State, item: Item, command: Answer, actor: Actor, at: datetim
             outcome=command.outcome,
             reason=_reason(command),
             version=item.version + 1,
-            late=at >= item.due_at,
+            late=(item.paused_at or at) >= item.due_at,
         ),
     )
 
@@ -187,6 +196,43 @@ def _boundary_fits(item: Item, command: Answer) -> Refusal | None:
     return None
 
 
+def _choices_fit(item: Item, command: Answer) -> Refusal | None:
+    """Where accounts were chosen one by one, that and not their age is what may be done (domain.md, 'no takeover')."""
+    asked_to_cancel = any(choice.action is Action.CANCEL for choice in item.choices)
+    if command.outcome is not Outcome.CANCELLED or asked_to_cancel:
+        return None
+    return Refusal(
+        code=RefusalCode.NOT_ASKED_TO_CANCEL,
+        field="outcome",
+        sentence="Nobody asked for an account to be cancelled: it may be a former holder's.",
+        remedy="Unbind the number, leave the account, and answer unbound.",
+    )
+
+
+def _stop_or_go(state: State, item: Item, command: Pause | Resume, at: datetime) -> Decision:
+    """A case worker stops the clock or lets it go on; statuses are as they were."""
+    if command.actor.kind not in STAFF:
+        return Refusal(
+            code=RefusalCode.NOT_ALLOWED, sentence="This takes a case worker.", remedy="Call the case desk."
+        )
+    if isinstance(command, Resume):
+        if item.paused_at is None:
+            return ()
+        stood = at - item.paused_at
+        remind_at, due_at = item.remind_at + stood, item.due_at + stood
+        return (Resumed(at=at, actor=command.actor, items=(item.id,), remind_at=remind_at, due_at=due_at),)
+    if item.paused_at is not None:
+        return ()
+    if item.state not in WAITING or at >= item.due_at or state.header.status is UnbindStatus.CLOSED:
+        return Refusal(
+            code=RefusalCode.CLOCK_NOT_RUNNING,
+            field="item",
+            sentence="No clock runs for this work item: it is answered, withdrawn or overdue.",
+            remedy="Nothing needs to be done.",
+        )
+    return (Paused(at=at, actor=command.actor, items=(item.id,), reason=command.reason),)
+
+
 def _extend(
     state: State, item: Item, command: Extend, actor: Actor, at: datetime, clock: Deadline | None
 ) -> Decision:
@@ -209,6 +255,7 @@ def may_extend(state: State, item: Item, command: Extend, at: datetime) -> Refus
     for bad, sentence, remedy in (
         (item.outcome is not None, "The work item is answered.", "Nothing more is due."),
         (item.extension_reason != "", "The work item was extended once.", "Answer it, or call the case desk."),
+        (item.paused_at is not None, "The clock of the work item stands.", "Ask again when it goes on."),
         (at >= item.due_at, "The work item is overdue.", "Answer it as soon as you can."),
         (
             not timedelta(0) < command.by <= item.extend_at_most,

@@ -16,13 +16,17 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from domain.case import (
+    Actor,
     AppCode,
     CaseId,
     EnterpriseCode,
     Event,
     Model,
+    PaperId,
+    Transitions,
     WorkItemId,
 )
+from domain.question import AccountRef
 from domain.refusal import Refusal
 from domain.sla import Deadline
 
@@ -85,12 +89,50 @@ OPEN = WAITING | {ItemState.OVERDUE}
 """Items an enterprise still owes an answer for."""
 
 
+OUTCOMES = frozenset(ItemState(outcome.value) for outcome in Outcome)
+
+ITEM_TRANSITIONS: Transitions[ItemState] = {
+    (ItemState.QUEUED, "noticed:request"): ItemState.DELIVERED,
+    (ItemState.QUEUED, "acknowledged"): ItemState.ACKNOWLEDGED,
+    (ItemState.DELIVERED, "acknowledged"): ItemState.ACKNOWLEDGED,
+    **{(before, "went_overdue"): ItemState.OVERDUE for before in sorted(WAITING)},
+    **{
+        (before, "withdrawn"): ItemState.WITHDRAWN
+        for before in (ItemState.QUEUED, ItemState.DELIVERED, ItemState.OVERDUE)
+    },
+    **{
+        (before, f"answered:{outcome.value}"): ItemState(outcome.value)
+        for before in sorted(OPEN | OUTCOMES)
+        for outcome in Outcome
+    },
+}
+"""An answer that is amended goes from one outcome to another."""
+
+
 class Notice(StrEnum):
     """What an enterprise is told about its items."""
 
     REQUEST = "request"
     REMINDER = "reminder"
     WITHDRAWAL = "withdrawal"
+
+
+class Action(StrEnum):
+    """What a citizen may have done with one account."""
+
+    UNBIND = "unbind"
+    CANCEL = "cancel"
+
+
+class Choice(Model):
+    """One account, by its enterprise's own handle, and what its holder wants done with it."""
+
+    ref: AccountRef
+    action: Action
+
+
+Choices = Annotated[tuple[Choice, ...], Field(exclude_if=lambda choices: not choices)]
+"""What was chosen account by account (disputes). Left out where nothing was, as rows from before have it."""
 
 
 class Item(Model):
@@ -123,6 +165,9 @@ class Item(Model):
     reason: Reason | None = None
     version: int = 0
     extension_reason: str = ""
+    choices: Choices = ()
+    paused_at: AwareDatetime | None = None
+    """Since when its clock stands, by a case worker's word."""
 
 
 class UnbindStatus(StrEnum):
@@ -130,6 +175,9 @@ class UnbindStatus(StrEnum):
 
     OPEN = "open"
     CLOSED = "closed"
+
+
+TRANSITIONS: Transitions[UnbindStatus] = {(UnbindStatus.OPEN, "closed"): UnbindStatus.CLOSED}
 
 
 class Header(Model):
@@ -163,6 +211,7 @@ class NewItem(Model):
     retry_first: timedelta
     retry_at_most: timedelta
     extend_at_most: timedelta
+    choices: Choices = ()
 
 
 class Opened(Event):
@@ -183,6 +232,11 @@ class Noticed(Event):
     notice: Notice
     enterprise: EnterpriseCode
     items: tuple[WorkItemId, ...]
+
+    @property
+    def word(self) -> str:
+        """Only the request itself delivers an item."""
+        return f"{self.type}:{self.notice.value}"
 
 
 class NoticeFailed(Event):
@@ -213,6 +267,11 @@ class Answered(Event):
     version: int
     late: bool = False
 
+    @property
+    def word(self) -> str:
+        """The outcome is the state."""
+        return f"{self.type}:{self.outcome.value}"
+
 
 class Extended(Event):
     """The deadline moved, for a reason (延期)."""
@@ -221,6 +280,23 @@ class Extended(Event):
     item: WorkItemId
     clock: Deadline
     reason: str
+
+
+class Paused(Event):
+    """A case worker stopped the clock, for a reason that stands in a paper."""
+
+    type: Literal["paused"] = "paused"
+    items: tuple[WorkItemId, ...]
+    reason: PaperId
+
+
+class Resumed(Event):
+    """The clock goes on; reminder and deadline moved by as long as it stood."""
+
+    type: Literal["resumed"] = "resumed"
+    items: tuple[WorkItemId, ...]
+    remind_at: AwareDatetime
+    due_at: AwareDatetime
 
 
 class WentOverdue(Event):
@@ -257,6 +333,8 @@ UnbindEvent = Annotated[
     | Acknowledged
     | Answered
     | Extended
+    | Paused
+    | Resumed
     | WentOverdue
     | Escalated
     | Withdrawn
@@ -297,11 +375,28 @@ class Extend(Model):
     reason: str = Field(min_length=1, max_length=500)
 
 
+class Pause(Model):
+    """A case worker stops an item's clock."""
+
+    type: Literal["pause"] = "pause"
+    item: WorkItemId
+    actor: Actor
+    reason: PaperId
+
+
+class Resume(Model):
+    """A case worker lets an item's clock go on."""
+
+    type: Literal["resume"] = "resume"
+    item: WorkItemId
+    actor: Actor
+
+
 class Withdraw(Model):
     """The holder withdraws what is not acknowledged yet."""
 
     type: Literal["withdraw"] = "withdraw"
 
 
-ItemCommand = Annotated[Acknowledge | Answer | Extend, Field(discriminator="type")]
+ItemCommand = Annotated[Acknowledge | Answer | Extend | Pause | Resume, Field(discriminator="type")]
 Decision = tuple[Event, ...] | Refusal

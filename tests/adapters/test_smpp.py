@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from smpp34 import DeliverSm, Tlv
-from smpp34._smpp34 import TLV_MESSAGE_STATE, TLV_RECEIPTED_MESSAGE_ID
+from smpp34 import DeliverSm, SubmitSmEvent, Tlv
+from smpp34._smpp34 import ESME_RTHROTTLED, TLV_MESSAGE_STATE, TLV_RECEIPTED_MESSAGE_ID
 
 from activities.ports import ReceiptState, Refused, SmsReceipt, Unavailable
 from adapters.smpp import SmppCentre, parts_of, read_receipt
@@ -49,6 +49,25 @@ async def centre(tmp_path: Path) -> AsyncIterator[SandboxSmsCentre]:
 @pytest.fixture
 def inbox() -> Inbox:
     return Inbox()
+
+
+def parts_seen(
+    centre: SandboxSmsCentre, monkeypatch: pytest.MonkeyPatch, throttled: set[int]
+) -> list[tuple[int, int, int]]:
+    """Reference, total and number of every part the centre sees; the n-th it sees is throttled."""
+    seen: list[tuple[int, int, int]] = []
+    take = centre._take
+
+    def counted(event: SubmitSmEvent) -> None:
+        reference, total, number = event.short_message[3:6]
+        seen.append((reference, total, number))
+        if len(seen) in throttled:
+            event.reject(ESME_RTHROTTLED)
+        else:
+            take(event)
+
+    monkeypatch.setattr(centre, "_take", counted)
+    return seen
 
 
 def adapter_for(centre: SandboxSmsCentre, inbox: Inbox) -> SmppCentre:
@@ -93,6 +112,23 @@ async def test_parts_sent_again_after_a_failure_make_one_whole_text(
     for _ in range(2):
         await adapter.submit(TO, text, 5)
     assert [message.text for message in centre.messages] == [text, text]
+
+
+async def test_after_a_part_was_throttled_only_the_missing_ones_go_out(
+    centre: SandboxSmsCentre, adapter: SmppCentre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = parts_seen(centre, monkeypatch, throttled={2})
+    text = "绑" * 150
+    with pytest.raises(Unavailable) as raised:
+        await adapter.submit(TO, text, 0x0105)
+    assert (raised.value.code, len(raised.value.taken)) == ("sms_throttled", 1)
+
+    rest = await adapter.submit(TO, text, 0x0105, already=1)
+
+    assert seen == [(0x05, 3, 1), (0x05, 3, 2), (0x05, 3, 2), (0x05, 3, 3)]
+    [message] = centre.messages
+    assert message.text == text and message.message_ids == (*raised.value.taken, *rest)
+    assert await adapter.submit(TO, text, 0x0105, already=3) == () and len(seen) == 4
 
 
 async def test_a_plain_ascii_text_takes_the_default_alphabet(centre: SandboxSmsCentre, adapter: SmppCentre) -> None:
@@ -179,7 +215,7 @@ async def test_a_centre_that_was_never_there_is_unavailable_and_says_when_to_com
 
 
 async def test_receipts_wait_for_the_next_bind(centre: SandboxSmsCentre, inbox: Inbox) -> None:
-    centre.receipt_delay = 0.05
+    centre.receipt_delay = 0.3
     async with adapter_for(centre, inbox) as first:
         await first.submit(TO, SHORT, 9)
     await eventually(lambda: centre.bound == 0)

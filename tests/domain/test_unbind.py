@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from domain import sla, unbind
-from domain.case import SYSTEM, ActorKind, CaseKind, Event, fold
+from domain.case import SYSTEM, Actor, ActorKind, CaseKind, Event, fold
 from domain.refusal import Refusal, RefusalCode
 from domain.sla import Calendar, DayKind, Deadline, SlaPolicy
 from domain.unbind import (
@@ -19,13 +19,17 @@ from domain.unbind import (
     REASONS,
     WAITING,
     Acknowledge,
+    Action,
     Answer,
+    Choice,
     Extend,
     Item,
     ItemState,
     Notice,
     Outcome,
+    Pause,
     Reason,
+    Resume,
     UnbindStatus,
     Withdraw,
 )
@@ -371,6 +375,136 @@ def test_an_extension_is_decided_with_its_clock() -> None:
         unbind.decide(Request().state, extend(), T0)
 
 
+# ── choices: account by account ──────────────────────────────────────────────────────────────────────
+
+UNBIND_ONE, CANCEL_ONE = Choice(ref="a0", action=Action.UNBIND), Choice(ref="a1", action=Action.CANCEL)
+
+
+def chosen(*choices: Choice) -> Request:
+    """A request of a dispute, whose citizen chose for each account."""
+    request = Request()
+    opened = request.events[0]
+    assert isinstance(opened, unbind.Opened)
+    items = tuple(item.model_copy(update={"choices": choices}) for item in opened.items)
+    request.events = [opened.model_copy(update={"items": items})]
+    request.state = unbind.evolve(None, request.events[0])
+    return request
+
+
+@pytest.mark.parametrize("bound_at", [BEFORE, AT, AFTER])
+def test_what_was_chosen_is_done_whenever_it_was_bound(bound_at: datetime) -> None:
+    assert chosen(UNBIND_ONE).answer(Outcome.UNBOUND, bound_at=bound_at) == 1
+    kept = chosen(UNBIND_ONE)
+    assert kept.answer(Outcome.KEPT, reason=Reason.HOLDER_CONFIRMED, bound_at=bound_at) == 1
+
+
+def test_no_takeover() -> None:
+    """Nothing is cancelled that nobody asked to cancel (domain.md, 'no takeover')."""
+    request = chosen(UNBIND_ONE)
+    refusal = request.refused(request.answering(Outcome.CANCELLED))
+    assert (refusal.code, refusal.field) == (RefusalCode.NOT_ASKED_TO_CANCEL, "outcome")
+    assert chosen(UNBIND_ONE, CANCEL_ONE).answer(Outcome.CANCELLED) == 1
+    amending = chosen(UNBIND_ONE)
+    amending.answer(Outcome.UNBOUND)
+    assert amending.refused(amending.answering(Outcome.CANCELLED, amends=1)).code is RefusalCode.NOT_ASKED_TO_CANCEL
+    assert Request().answer(Outcome.CANCELLED) == 1  # a renewal asks for no account in particular
+
+
+def test_a_ledger_from_before_reads_and_writes_as_before() -> None:
+    """Where nothing was chosen, events and rows have not a word more than they had."""
+    request = Request()
+    opened = request.events[0].model_dump_json(exclude_none=True)
+    assert "choices" not in opened and EVENTS.validate_json(opened) == request.events[0]
+    row = request.item().model_dump_json(exclude_none=True)
+    assert "choices" not in row and "paused" not in row
+    with_choices = chosen(UNBIND_ONE, CANCEL_ONE)
+    assert EVENTS.validate_json(with_choices.events[0].model_dump_json(exclude_none=True)) == with_choices.events[0]
+    assert Item.model_validate_json(with_choices.item().model_dump_json()) == with_choices.item()
+
+
+# ── clocks that stand ────────────────────────────────────────────────────────────────────────────────
+
+CHEN = Actor(kind=ActorKind.CASE_WORKER, code="worker-chen")
+PAPER = "P0123456789AB"
+
+
+def pause(number: int = 0, actor: Actor = CHEN) -> Pause:
+    return Pause(item=item_id(number), actor=actor, reason=PAPER)
+
+
+def resume(number: int = 0) -> Resume:
+    return Resume(item=item_id(number), actor=CHEN)
+
+
+def test_a_paused_clock_moves_reminder_and_deadline_by_as_long_as_it_stood() -> None:
+    request = Request()
+    request.told(Notice.REQUEST)
+    due, remind = request.item().due_at, request.item().remind_at
+    assert request.do(pause(), T0 + DAY) == 1
+    assert request.do(pause(), T0 + 2 * DAY) == 0
+    assert request.item().state is ItemState.DELIVERED
+    agenda = unbind.agenda(request.state, due + 10 * DAY)
+    assert (agenda.notices, agenda.overdue, agenda.close, agenda.wake_at) == ({}, (), False, None)
+    assert request.do(resume(), T0 + 11 * DAY) == 1
+    assert request.do(resume(), T0 + 11 * DAY) == 0
+    assert (request.item().due_at, request.item().remind_at) == (due + 10 * DAY, remind + 10 * DAY)
+    assert request.item().paused_at is None
+    assert due_now(request, remind + 10 * DAY) == {Notice.REMINDER: {"tencent": [0]}}
+    assert unbind.agenda(request.state, due + 10 * DAY).overdue == (item_id(0),)
+
+
+def test_one_clock_stands_and_the_others_run() -> None:
+    request = Request("alpha", "beta")
+    request.told(Notice.REQUEST, 0)
+    request.told(Notice.REQUEST, 1)
+    request.do(pause(0), T0 + DAY)
+    assert due_now(request, T0 + 4 * DAY) == {Notice.REMINDER: {"beta": [1]}}
+    assert unbind.agenda(request.state, T0 + 5 * DAY).overdue == (item_id(1),)
+
+
+def test_a_request_goes_out_although_its_clock_stands() -> None:
+    request = Request()
+    request.do(pause())
+    assert due_now(request, T0 + HOUR) == {Notice.REQUEST: {"tencent": [0]}}
+
+
+def test_an_answer_is_taken_while_the_clock_stands_and_is_not_late() -> None:
+    request = Request()
+    request.do(pause(), T0 + DAY)
+    request.answer(Outcome.UNBOUND, at=T0 + 30 * DAY)
+    answered = request.events[-1]
+    assert isinstance(answered, unbind.Answered) and not answered.late
+    assert request.item().paused_at is None and request.do(resume(), T0 + 31 * DAY) == 0
+
+
+def test_a_paused_item_can_be_withdrawn() -> None:
+    request = Request()
+    request.do(pause())
+    request.do(Withdraw(), T0 + HOUR)
+    assert request.item().paused_at is None
+    assert unbind.agenda(request.state, T0 + HOUR).close
+
+
+def test_whose_clock_may_be_paused_by_whom() -> None:
+    request = Request()
+    enterprise = Actor(kind=ActorKind.ENTERPRISE, code="tencent")
+    assert request.refused(pause(actor=enterprise)).code is RefusalCode.NOT_ALLOWED
+    assert request.refused(pause(9)).code is RefusalCode.UNKNOWN_WORK_ITEM
+    assert request.refused(resume(9)).code is RefusalCode.UNKNOWN_WORK_ITEM
+    assert request.refused(pause(), request.item().due_at).code is RefusalCode.CLOCK_NOT_RUNNING
+    request.fold(unbind.WentOverdue(at=T0 + 5 * DAY, items=(item_id(0),)))
+    assert request.refused(pause(), T0 + 6 * DAY).code is RefusalCode.CLOCK_NOT_RUNNING
+    answered = Request()
+    answered.answer(Outcome.UNBOUND)
+    assert answered.refused(pause()).code is RefusalCode.CLOCK_NOT_RUNNING
+
+
+def test_a_clock_that_stands_is_not_extended() -> None:
+    request = Request()
+    request.do(pause())
+    assert request.refused(extend(), T0 + HOUR).code is RefusalCode.EXTENSION_NOT_ALLOWED
+
+
 # ── agenda ───────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -582,6 +716,8 @@ RACING: list[Event] = [
     unbind.Extended(at=LATER, item=item_id(0), clock=deadline(T0 + 9 * DAY), reason="audit"),
     unbind.Withdrawn(at=LATER, items=(item_id(0),)),
     unbind.WentOverdue(at=LATER, items=(item_id(0),)),
+    unbind.Paused(at=LATER, items=(item_id(0),), reason=PAPER),
+    unbind.Resumed(at=LATER, items=(item_id(0),), remind_at=T0 + 8 * DAY, due_at=T0 + 9 * DAY),
 ]
 
 
@@ -647,7 +783,7 @@ class AnySequence(RuleBasedStateMachine):
             return
         self.happened(*decision)
         assert self.live.header.status is UnbindStatus.OPEN or not decision
-        if not isinstance(command, Withdraw):
+        if isinstance(command, Acknowledge | Answer | Extend):
             assert self.live.items[command.item].enterprise == command.enterprise
             assert unbind.decide(self.live, command, self.now, clock) == ()
 
@@ -657,7 +793,8 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(offset=st.sampled_from([-SECOND, timedelta(0), SECOND]))
     def wait_for_the_clock(self, offset: timedelta) -> None:
-        self.now = max(self.now, unbind.agenda(self.live, self.now).wake_at + offset)
+        wake_at = unbind.agenda(self.live, self.now).wake_at
+        self.now = max(self.now, (wake_at or self.now) + offset)
 
     @rule(command=st.builds(lambda i: Acknowledge(item=i[0], enterprise=i[1]), items | own_items))
     def acknowledge(self, command: Acknowledge) -> None:
@@ -686,6 +823,14 @@ class AnySequence(RuleBasedStateMachine):
     @rule()
     def withdraw(self) -> None:
         self.send(Withdraw())
+
+    @rule(number=st.integers(0, len(OWNERS)), go=st.booleans())
+    def stop_or_go(self, number: int, go: bool) -> None:
+        before = {key: item.due_at - self.now for key, item in self.live.items.items() if item.paused_at}
+        self.send(resume(number) if go else pause(number))
+        for key, item in self.live.items.items():
+            if key in before and not item.paused_at:
+                assert item.due_at - self.now >= before[key], "no time is lost"
 
     @precondition(lambda self: not self.telling and self.live.header.status is UnbindStatus.OPEN)
     @rule()
@@ -755,6 +900,7 @@ class AnySequence(RuleBasedStateMachine):
                 assert item.acknowledged_at is None and item.outcome is None
             if item.state is ItemState.OVERDUE:
                 assert item.overdue_at is not None
+            assert item.paused_at is None or item.state in WAITING
             if item.state is ItemState.ACKNOWLEDGED:
                 assert item.acknowledged_at is not None
             if item.outcome:
@@ -767,6 +913,9 @@ class AnySequence(RuleBasedStateMachine):
         agenda = unbind.agenda(self.live, self.now)
         if agenda.overdue or agenda.notices or agenda.close:
             return
+        if agenda.wake_at is None:
+            assert any(item.paused_at for item in self.live.items.values())
+            return
         assert agenda.wake_at > self.now
         before = unbind.agenda(self.live, agenda.wake_at - timedelta(microseconds=1))
         assert not (before.overdue or before.notices or before.close)
@@ -777,9 +926,10 @@ class AnySequence(RuleBasedStateMachine):
         """Every event comes back from the ledger's JSON as it was."""
         for event in getattr(self, "ledger", []):
             assert EVENTS.validate_json(event.model_dump_json(exclude_none=True)) == event
-            assert event.actor == SYSTEM or event.actor.kind in (ActorKind.ENTERPRISE, ActorKind.HOLDER)
+            assert event.actor == SYSTEM or event.actor.kind in ACTORS
 
 
+ACTORS = (ActorKind.ENTERPRISE, ActorKind.HOLDER, ActorKind.CASE_WORKER)
 TestAnySequence = AnySequence.TestCase
 
 

@@ -70,27 +70,15 @@ async def test_bulk_says_which_were_not_done_and_why(doors: Doors) -> None:
     assert why == {cases[1]: "claimed_by_another", "R000000000000": "unknown_case"}
 
 
-async def test_a_decision_takes_two_people(doors: Doors) -> None:
-    case = await doors.running(apps=["push-0-app"])
-    words = {"decision": "refuse", "about": "", "reason": "no binding was ever there"}
-    assert (await act(doors, "worker-chen", case, "propose", **words)).json()["code"] == "not_claimed"
-    await act(doors, "worker-chen", case, "claim")
-    assert (await act(doors, "worker-chen", case, "propose", **words)).status_code == 200
-    same = await act(doors, "worker-chen", case, "approve")
-    assert (same.status_code, same.json()["code"]) == (409, "same_person")
-    assert (await act(doors, "worker-lin", case, "approve")).status_code == 200
-    assert (await act(doors, "worker-lin", case, "approve")).json()["code"] == "nothing_proposed"
-
-
-async def test_merging_duplicates_links_both(doors: Doors) -> None:
+async def test_a_renewal_takes_no_decision_and_no_merger(doors: Doors) -> None:
     one, other = [await doors.running(number=f"1380013801{n}", apps=["push-0-app"]) for n in range(2)]
-    unknown = await act(doors, "worker-chen", one, "merge", into="R000000000000")
-    assert (unknown.status_code, unknown.json()["code"]) == (422, "cannot_merge")
-    assert (await act(doors, "worker-chen", one, "merge", into=one)).json()["code"] == "cannot_merge"
-    assert (await act(doors, "worker-chen", one, "merge", into=other)).status_code == 200
-    for case, link in ((one, other), (other, one)):
-        story = (await doors.http.get(f"/v1/cases/{case}", headers=doors.bearer("worker-chen"))).json()
-        assert story["links"] == [link]
+    for action, words in (
+        ("propose", {"decision": "refuse", "reason": "no binding was ever there"}),
+        ("merge", {"into": other}),
+        ("pause", {"reason": "waiting"}),
+    ):
+        refused = await act(doors, "worker-chen", one, action, **words)
+        assert (refused.status_code, refused.json()["code"]) == (403, "not_allowed")
 
 
 async def test_strangers_and_nonsense(doors: Doors) -> None:

@@ -311,3 +311,23 @@ async def test_without_a_worker_the_enterprise_is_asked_to_repeat(
         assert (await idle.http.post(path, content=raw, headers=headers)).status_code == 200
         await eventually(lambda: idle.house.states(case) == {"push-0": "unbound"})
     assert idle.house.events(f"{case}-unbind-0").count("answered") == 1
+
+
+async def test_why_more_time_is_wanted_is_a_paper(doors: Doors) -> None:
+    """An enterprise may write anything: it stands in the vault, is staff's to read, and the same text is no new one."""
+    case = await doors.running()
+    item, part = doors.house.item(case, "push-0").id, f"{case}-unbind-0"
+    more = {"by": "P2D", "reason": "欧阳测试 17482X is abroad"}
+    assert (await doors.say("push-0", f"/v1/work-items/{item}/extend", more)).json()["changed"] is True
+    assert (await doors.say("push-0", f"/v1/work-items/{item}/extend", more)).json()["changed"] is False
+    assert doors.house.item(case, "push-0").extension_reason.startswith("P")
+    story = await doors.http.get(f"/v1/cases/{part}", headers=doors.bearer("worker-chen"))
+    assert [line["note"] for line in story.json()["lines"] if line["note"]] == [more["reason"]]
+    foreign = await doors.say("push-1", f"/v1/work-items/{item}/extend", more)
+    assert foreign.status_code == 404
+
+
+async def test_what_is_no_name_of_ours_is_not_said_back(doors: Doors) -> None:
+    item = doors.house.item(await doors.running(), "push-0").id
+    answer = await doors.answer("push-0", item, outcome="unbound", **{"欧阳测试": "17482X"})
+    assert (answer.status_code, answer.json()["field"]) == (422, "*") and "欧阳" not in answer.text

@@ -8,8 +8,7 @@ import signal
 import socket
 import sys
 import tomllib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,54 +17,26 @@ from typing import Any
 import httpx
 import pytest
 
+from activities.ports import Unavailable
+from adapters.webhooks import HttpCarrierRegistry, PartnerHttp
+from domain.identity import HolderVerdict
+from domain.privacy import IdTail, PhoneNumber
 from domain.unbind import OPEN, ItemState
-from sandbox.behaviour import BEHAVIOURS, Behaviour, Span, expected_state
+from runtime.partners import Partner, PartnerKind, Partners
+from sandbox.behaviour import BEHAVIOURS, Span, activation, expected_state
 from sandbox.calls import signed
 from sandbox.mail_server import MailRefusal
 from sandbox.observed import Mischief
 from sandbox.server import HttpServer
 from sandbox.sms_centre import CentreMode, ReceivedSms
 from sandbox.world import REGISTRY, World
+from tests.sandbox.conftest import Begin
 from tests.sandbox.stub_gateway import NUMBER, StubGateway, accounts, item_id
 from tests.support import eventually
 
-PACE = 0.05
 DUE_IN = 4.0
 """Longer than the 25 s of the registry at this pace: one process plays everybody here."""
 SLOW_TO_ACKNOWLEDGE = replace(BEHAVIOURS["steady"], acknowledges_after=10.0)
-
-Begin = Callable[..., Awaitable[tuple[World, StubGateway]]]
-
-
-def registry_of(codes: set[str]) -> str:
-    """The sandbox's registry with these enterprises only (all if none are named)."""
-    text = REGISTRY.read_text()
-    head, *enterprises = text.split("[[enterprises]]\n")
-    parts = [part for part in enterprises if not codes or tomllib.loads(part.splitlines()[0])["code"] in codes]
-    return "[[enterprises]]\n".join([head, *parts])
-
-
-@pytest.fixture
-async def begin() -> AsyncIterator[Begin]:
-    async with AsyncExitStack() as ending:
-
-        async def begin(
-            *codes: str, pace: float = PACE, behaviours: dict[str, Behaviour] | None = None
-        ) -> tuple[World, StubGateway]:
-            text = registry_of(set(codes))
-            known = tomllib.loads(text)
-            credentials = accounts(
-                [e["code"] for e in known["enterprises"]], [carrier["code"] for carrier in known["carriers"]]
-            )
-            gateway = StubGateway(credentials)
-            await gateway.start()
-            ending.push_async_callback(gateway.close)
-            world = World(text, credentials, gateway.http.url, pace=pace, poll_every=0.3, behaviours=behaviours)
-            await world.start()
-            ending.push_async_callback(world.stop)
-            return world, gateway
-
-        yield begin
 
 
 def states(gateway: StubGateway) -> dict[str, ItemState]:
@@ -207,7 +178,11 @@ async def test_a_test_may_give_an_enterprise_another_behaviour(begin: Begin) -> 
 
 # ── carriers ─────────────────────────────────────────────────────────────────────────────────────────
 
-CARRIER = "sandbox-mobile"
+CARRIER, OTHER_CARRIER = "sandbox-mobile", "sandbox-telecom"
+MATCH, MISMATCH = HolderVerdict.MATCH, HolderVerdict.MISMATCH
+CANCELLED, NOT_OURS = HolderVerdict.CANCELLED, HolderVerdict.NOT_OURS
+AWAY = None
+Asking = Callable[[World], HttpCarrierRegistry]
 YES, UNKNOWN = ("yes", None), ("unknown", None)
 
 
@@ -255,6 +230,85 @@ async def test_a_carrier_takes_a_result_once_and_only_from_us(begin: Begin) -> N
     assert world.observed.not_genuine == {CARRIER: 1}
 
 
+@pytest.fixture
+async def asking() -> AsyncIterator[Asking]:
+    """The product's own client for a world's carriers."""
+    carriers = accounts([], [CARRIER, OTHER_CARRIER]).carriers
+    book = Partners(
+        partners=tuple(
+            Partner(code=code, kind=PartnerKind.CARRIER, token_digest="", secret=account.secret)
+            for code, account in carriers.items()
+        )
+    )
+    http = PartnerHttp(book)
+    yield lambda world: HttpCarrierRegistry(http, {code: f"{world.url}/c/{code}" for code in carriers})
+    await http.close()
+
+
+HOLDERS_TAIL, OTHER_TAIL = IdTail("01123X"), IdTail("31999X")
+
+
+ANSWERS: list[tuple[str, IdTail, list[HolderVerdict | None]]] = [
+    ("8000", HOLDERS_TAIL, [MATCH, MATCH]),
+    ("8000", IdTail("151238"), [MATCH]),
+    ("8000", OTHER_TAIL, [MISMATCH]),
+    ("0006", HOLDERS_TAIL, [CANCELLED]),
+    ("0006", OTHER_TAIL, [CANCELLED]),
+    ("0007", HOLDERS_TAIL, [AWAY, AWAY, MATCH, MATCH]),
+    ("0011", HOLDERS_TAIL, [NOT_OURS]),
+    ("0019", OTHER_TAIL, [NOT_OURS]),
+    ("0020", HOLDERS_TAIL, [MATCH]),
+]
+
+
+async def test_a_carrier_says_whose_a_number_is(begin: Begin, asking: Asking) -> None:
+    world, _ = await begin("steady-004")
+    carriers = asking(world)
+    for ending, tail, verdicts in ANSWERS:
+        number = PhoneNumber(f"1380013{ending}")
+        for verdict in verdicts:
+            if verdict is AWAY:
+                with pytest.raises(Unavailable) as away:
+                    await carriers.confirm(CARRIER, number, tail)
+                assert away.value.retry_after == 1
+                continue
+            answer = await carriers.confirm(CARRIER, number, tail)
+            begun = activation(datetime.now(UTC)) if verdict is MATCH else None
+            assert (ending, answer.verdict, answer.activated_at) == (ending, verdict, begun)
+
+
+async def test_every_number_is_served_by_one_carrier(begin: Begin, asking: Asking) -> None:
+    world, _ = await begin("steady-004")
+    for ending, expected in (("8000", [MATCH, NOT_OURS]), ("0011", [NOT_OURS, MATCH]), ("0019", [NOT_OURS, MATCH])):
+        number = PhoneNumber(f"1380013{ending}")
+        found = [await asking(world).confirm(one, number, HOLDERS_TAIL) for one in (CARRIER, OTHER_CARRIER)]
+        assert [one.verdict for one in found] == expected
+    mismatch = await asking(world).confirm(OTHER_CARRIER, PhoneNumber("13800130011"), OTHER_TAIL)
+    assert mismatch.verdict is MISMATCH
+
+
+async def test_a_carrier_can_be_made_to_report_what_happened_to_a_number(begin: Begin) -> None:
+    world, gateway = await begin("steady-004")
+    order = {
+        "carrier": OTHER_CARRIER,
+        "number": NUMBER,
+        "event": "cancellation",
+        "occurred_at": "2026-11-20T02:00:00Z",
+    }
+    async with httpx.AsyncClient(base_url=world.url, trust_env=False) as client:
+        response = await client.post("/world/number-event", json=order)
+        assert (response.status_code, response.json()) == (200, {"case": "N0123456789AB"})
+        again = await client.post("/world/number-event", json=order | {"event_id": "e-1"})
+        assert again.status_code == 200
+        assert (await client.post("/world/number-event", json=order | {"carrier": "nobody"})).status_code == 404
+        assert (await client.post("/world/number-event", json=order | {"occurred_at": "soon"})).status_code == 422
+    (reporter, first), (_, second) = gateway.number_events
+    assert reporter == OTHER_CARRIER
+    assert (first["number"], first["event"], first["occurred_at"]) == (NUMBER, "cancellation", "2026-11-20T02:00:00Z")
+    assert first["event_id"] and second["event_id"] == "e-1"
+    assert NUMBER[3:] not in "".join(world.observed.urls)
+
+
 # ── watching and steering ────────────────────────────────────────────────────────────────────────────
 
 
@@ -273,6 +327,20 @@ async def test_the_world_can_be_watched_and_hides_numbers(begin: Begin) -> None:
     assert seen["effects"] == {item_id(app.code): 1 for app in world.registry.enterprise("steady-004").apps}
     assert seen["mischief"]["forged"] == {"401": 1}
     assert seen["messages"] == {"steady-004": 1, "forging-01": 1}
+
+
+async def test_a_phone_shows_its_own_texts_the_newest_last(begin: Begin) -> None:
+    world, _ = await begin("steady-004")
+    other, now = "8613900139000", datetime.now(UTC)
+    for place, (to, text) in enumerate([(NUMBER[1:], "验证码"), (other, "别人的"), (NUMBER[1:], "结果")]):
+        world.sms.messages.append(ReceivedSms("10699000", to, text, place, now, 1, (f"m{place}",)))
+    async with httpx.AsyncClient(base_url=world.url, trust_env=False) as client:
+        for number in (NUMBER, NUMBER[3:], "138 0013 8000"):
+            texts = (await client.post("/world/phone", json={"number": number})).json()["texts"]
+            assert [(one["sender"], one["text"]) for one in texts] == [("10699000", "验证码"), ("10699000", "结果")]
+        assert (await client.post("/world/phone", json={"number": "13700137000"})).json() == {"texts": []}
+        assert (await client.post("/world/phone", json={"number": "12345"})).status_code == 422
+        assert (await client.get("/world/phone", params={"number": NUMBER})).status_code == 405
 
 
 def nobody_listens(port: int) -> bool:

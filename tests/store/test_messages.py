@@ -10,8 +10,8 @@ import pytest
 
 from store import messages
 from store.database import Database
-from store.messages import ON_ITS_WAY, REFERENCE_LIVES, MessageState
-from tests.strategies import CASE, DAY, HOUR, T0
+from store.messages import JOINED_WITHIN, ON_ITS_WAY, REFERENCE_LIVES, MessageState
+from tests.strategies import CASE, DAY, HOUR, SECOND, T0
 
 STEP = "summary-1"
 REFERENCE = 4711
@@ -28,6 +28,12 @@ class Box:
 
     def intend(self, at: datetime = T0, step: str = STEP, reference: int = REFERENCE) -> None:
         self._do(messages.intend, CASE, step, reference, at)
+
+    def intend_rest(self, at: datetime = T0) -> int:
+        return int(self._do(messages.intend_rest, CASE, STEP, REFERENCE, at))
+
+    def broke_off(self, *taken: str, may_have_left: bool = False) -> None:
+        self._database.write_now(lambda c: messages.broke_off(c, CASE, STEP, taken, may_have_left=may_have_left))
 
     def submitted(self, *ids: str, step: str = STEP) -> None:
         self._do(messages.submitted, CASE, step, ids)
@@ -174,6 +180,90 @@ def test_a_receipt_of_an_earlier_try_says_nothing_about_this_one(box: Box, deliv
     box.submitted("m3", "m4")
     box.receipt("m3")
     box.receipt("m4")
+    assert box.state() is MessageState.DELIVERED
+
+
+def test_parts_taken_before_a_refusal_are_not_sent_again(box: Box) -> None:
+    assert box.intend_rest() == 0
+    box.broke_off("m1")
+    assert box.state() is MessageState.FAILED
+    assert box.receipt("m1") and box.state() is MessageState.FAILED, "one part is not the message"
+    assert box.intend_rest(T0 + HOUR) == 1
+    assert box.state() is MessageState.INTENDED and not box.left_us()
+    box.broke_off("m2")
+    assert box.intend_rest(T0 + HOUR) == 2
+    box.submitted("m3")
+    assert box.state() is MessageState.SUBMITTED
+    box.receipt("m2")
+    box.receipt("m3")
+    assert box.state() is MessageState.DELIVERED
+
+
+def test_a_phone_does_not_wait_for_ever_for_the_other_parts(box: Box) -> None:
+    box.intend_rest()
+    box.broke_off("m1")
+    assert box.intend_rest(T0 + JOINED_WITHIN + SECOND) == 0
+    box.submitted("m2", "m3")
+    box.receipt("m1", delivered=False)
+    assert box.state() is MessageState.SUBMITTED, "the first part of before is nobody's any more"
+    box.receipt("m2")
+    box.receipt("m3")
+    assert box.state() is MessageState.DELIVERED
+
+
+def test_nothing_is_joined_to_a_part_that_was_not_delivered(box: Box) -> None:
+    box.intend_rest()
+    box.broke_off("m1")
+    box.receipt("m1", delivered=False)
+    assert box.state() is MessageState.UNDELIVERED
+    assert box.intend_rest() == 0
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_the_receipt_of_a_first_part_that_failed_comes_while_the_rest_is_on_its_way(box: Box, early: bool) -> None:
+    box.intend_rest()
+    if early:
+        box.receipt("m1", delivered=False, reference=REFERENCE)
+    box.broke_off("m1", may_have_left=True)
+    if not early:
+        assert box.intend_rest() == 1
+        box.receipt("m1", delivered=False)
+        box.submitted("m2")
+    assert box.state() is MessageState.UNDELIVERED
+    assert box.intend_rest() == 0
+
+
+def test_a_part_whose_answer_was_lost_is_told_by_its_receipt(box: Box) -> None:
+    """Days later too: what is proven to have left is never sent again."""
+    box.intend_rest()
+    box.broke_off("m1", may_have_left=True)
+    assert box.state() is MessageState.INTENDED and not box.left_us()
+    box.receipt("m1")
+    assert not box.left_us(), "that was known before"
+    box.receipt("m2", reference=REFERENCE)
+    assert box.left_us()
+    assert box.intend_rest(T0 + 3 * HOUR) == 2
+    box.submitted("m3")
+    box.receipt("m3")
+    assert box.state() is MessageState.DELIVERED
+
+
+def test_a_message_proven_to_have_left_needs_nothing_more(box: Box) -> None:
+    box.intend_rest()
+    box.receipt("m1", reference=REFERENCE)
+    assert box.intend_rest(T0 + DAY) == 1
+    box.submitted()
+    assert box.state() is MessageState.DELIVERED
+
+
+def test_another_text_of_the_same_step_begins_anew(box: Box) -> None:
+    """A code is another one at every try: no part of it fits the one before."""
+    box.intend()
+    box.broke_off("m1")
+    box.intend()
+    assert not box.left_us()
+    box.submitted("m2")
+    box.receipt("m2")
     assert box.state() is MessageState.DELIVERED
 
 

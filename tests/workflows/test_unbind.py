@@ -11,12 +11,15 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.ports import Refused, Unavailable
 from domain import unbind
+from domain.case import Actor, ActorKind
 from domain.refusal import RefusalCode
 from domain.renewal import RenewalStatus
 from tests.house import DAY, House, registry
 from tests.support import eventually
 
 HOUR = timedelta(hours=1)
+CHEN = Actor(kind=ActorKind.CASE_WORKER, code="worker-chen")
+PAPER = "P0123456789AB"
 
 
 async def delivered(house: House, case: str) -> None:
@@ -227,4 +230,25 @@ async def test_mail_enterprise_gets_one_digest_with_a_link(house: House) -> None
         assert house.keys.enterprise_token("mail-0", "+8613800138000") in text, (
             "a profile that may see the token only"
         )
+    house.verify()
+
+
+async def test_paused_clock(house: House, skipping: WorkflowEnvironment) -> None:
+    """No reminder and no breach while it stands, for that item alone; then both are later by as long as it stood."""
+    async with house.working():
+        case = (await house.renew(apps=["push-0-app", "push-1-app"])).id
+        await delivered(house, case)
+        item = house.item(case, "push-0")
+        await house.command(unbind.Pause(item=item.id, actor=CHEN, reason=PAPER))
+        await skipping.sleep(5 * DAY + HOUR)
+        await eventually(lambda: house.states(case) == {"push-0": "delivered", "push-1": "overdue"})
+        assert house.webhooks.told("push-0") == ["work_items.requested"]
+        await house.answer(case, "push-1", "unbound")
+        await skipping.sleep(60 * DAY)
+        assert house.states(case) == {"push-0": "delivered", "push-1": "unbound"}, "it stands beyond the late window"
+        await house.command(unbind.Resume(item=item.id, actor=CHEN))
+        await skipping.sleep(4 * DAY + HOUR)
+        await eventually(lambda: house.webhooks.told("push-0")[-1] == "work_items.reminded")
+        await skipping.sleep(DAY)
+        await eventually(lambda: house.states(case)["push-0"] == "overdue")
     house.verify()
