@@ -65,7 +65,10 @@ AsSupervisor = Annotated[Partner, Depends(door(PartnerKind.SUPERVISOR))]
 
 
 class Signed:
-    """A signed message of an enterprise; `taken()` once its effect is recorded, so that a replay is refused."""
+    """A signed message of an enterprise; `taken()` once its effect is recorded, so that a replay is refused.
+
+    `message_id` is a keyed digest of the sender's own, which may say anything.
+    """
 
     def __init__(self, services: Services, partner: Partner, message_id: str, digest: str, body: bytes) -> None:
         self._services = services
@@ -108,8 +111,8 @@ async def signed(
             "Sign webhook-id, webhook-timestamp and the raw body with your secret (Standard Webhooks).",
         ) from None
     said = f"{request.method} {request.url.path} {hashlib.sha256(body).hexdigest()}"
-    digest = services.keys.token("message", said)
-    taken = await services.database.read(lambda c: _taken(c, partner.code, webhook_id))
+    digest, kept_id = services.keys.token("message", said), services.keys.token("message-id", webhook_id)
+    taken = await services.database.read(lambda c: _taken(c, partner.code, kept_id))
     if taken == digest:
         raise fail(
             409,
@@ -125,7 +128,7 @@ async def signed(
             "Send it again with a webhook-id of its own, signed anew.",
             "webhook-id",
         )
-    return Signed(services, partner, webhook_id, digest, body)
+    return Signed(services, partner, kept_id, digest, body)
 
 
 SignedMessage = Annotated[Signed, Depends(signed)]

@@ -242,8 +242,8 @@ async def _admitted(services: Services, channel: str, body: DisputeRequest, key:
     found = await services.database.read(
         lambda c: proofs.look(c, keys, body.check, Purpose.DISPUTE, at, channel=channel)
     )
-    if isinstance(found, Refusal):
-        return found
+    if isinstance(found, Refusal):  # a repetition that came at the same time finds its own proof used
+        return await services.intake.earlier(channel, key, wording) or found
     person = found.person
     claims = await services.database.read(lambda c: _claims(c, services, channel, person, body))
     if isinstance(claims, Refusal):

@@ -144,7 +144,7 @@ class Intake:
         case = opening.case
         row = {
             "partner": opening.partner,
-            "key": opening.key,
+            "key": self._kept(opening.key),
             "digest": self._digest(opening.wording),
             "case_id": case,
         }
@@ -165,11 +165,15 @@ class Intake:
         return None
 
     def _earlier(self, connection: Connection, partner: str, key: str, wording: str) -> Admitted | Refusal | None:
-        here = (submissions.c.partner == partner, submissions.c.key == key)
+        here = (submissions.c.partner == partner, submissions.c.key == self._kept(key))
         found = connection.execute(select(submissions).where(*here)).one_or_none()
         if found is None:
             return None
         return Admitted(found.case_id, again=True) if found.digest == self._digest(wording) else _key_reused()
+
+    def _kept(self, key: str) -> str:
+        """A partner's own key may say anything; only a digest of it is kept."""
+        return self._keys.token("idempotency-key", key)
 
     def _digest(self, wording: str) -> str:
         return self._keys.token("submission", wording)

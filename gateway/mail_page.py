@@ -16,6 +16,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader
+from sqlalchemy import Connection
 
 from domain import unbind
 from domain.case import root
@@ -26,8 +27,10 @@ from domain.unbind import REASONS, Item, ItemState, Outcome, Reason
 from gateway.auth import Using
 from gateway.desk import EngineBusy
 from gateway.services import Services
+from gateway.work_items import put_away
 from store import views
 from store.disclosure import subject
+from store.keys import KeyRing
 from store.links import BadLink, Link
 from store.vault import NotInVault, get
 
@@ -111,8 +114,12 @@ async def answer(word: str, link: Opened, request: Request, services: Using) -> 
     items = await services.database.read(lambda c: views.items_of_request(c, link.enterprise, link.case))
     errors: dict[str, str] = {}
     said = [one for item in items for one in _said(item, form, link.enterprise, errors)]
+    try:
+        commands = await services.database.write(lambda c: [_kept(c, services.keys, one) for _, one in said])
+    except NotInVault:
+        return await _form(services, link, word)
     busy, recorded = False, set()
-    for (fields, command), taken in zip(said, await services.desk.take([one for _, one in said]), strict=True):
+    for (fields, command), taken in zip(said, await services.desk.take(commands), strict=True):
         if isinstance(taken, EngineBusy):
             busy, errors[fields[0]] = True, "系统繁忙，请稍后再提交。"
             continue
@@ -151,6 +158,14 @@ def _said(item: Item, form: Mapping[str, str], enterprise: str, errors: dict[str
         return acknowledged
     extend = unbind.Extend(item=item.id, enterprise=enterprise, by=int(days) * DAY, reason=because)
     return [*acknowledged, (fields, extend)]
+
+
+def _kept(connection: Connection, keys: KeyRing, command: unbind.ItemCommand) -> unbind.ItemCommand:
+    """A reason for more time is a paper: a person may have written anything."""
+    if not isinstance(command, unbind.Extend):
+        return command
+    paper = put_away(connection, keys, command.enterprise, command.item, command.reason)
+    return command.model_copy(update={"reason": paper})
 
 
 def _chosen(item: Item, form: Mapping[str, str], enterprise: str, errors: dict[str, str]) -> list[Said]:

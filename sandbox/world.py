@@ -33,7 +33,10 @@ from sandbox.server import HttpServer
 from sandbox.sms_centre import CentreMode, SandboxSmsCentre
 
 HOST = "127.0.0.1"
-QUESTIONS_LESS_OFTEN = 4
+POLL_SECONDS = 2.0
+"""How often the demo's pulling enterprises, some hundred, look for work: often enough for clocks of 25 seconds."""
+
+QUESTIONS_LESS_OFTEN = 2
 """Work items are looked for so many times as often: there are more of them."""
 
 REGISTRY = Path(__file__).with_name("registry.toml")
@@ -150,6 +153,7 @@ class World:
             smpp_port=settings.smpp_port,
             smtp_port=settings.smtp_port,
             folder=settings.folder,
+            poll_every=POLL_SECONDS,
         )
 
     async def start(self) -> None:

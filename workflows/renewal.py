@@ -150,7 +150,7 @@ class RenewalWorkflow:
         """The holder changes their mind; what an enterprise has acknowledged goes on."""
         asked_before = self._state.withdrawal_asked_at
         refusal = await self._decide(renewal.Withdraw())
-        if refusal is None and self._state.status is RenewalStatus.RUNNING:
+        if refusal is None and self._state.status in (RenewalStatus.RUNNING, RenewalStatus.SUMMARY_SENT):
             if not asked_before:
                 for part in list(self._children):
                     await self._pass_withdrawal_on(part)

@@ -27,7 +27,7 @@ REFUSED = [
     ({"event": "death"}, "event"),
     ({"event_id": ""}, "event_id"),
     ({"event_id": "x" * 81}, "event_id"),
-    ({"occurred_at": (NOW + timedelta(minutes=3)).isoformat()}, "occurred_at"),
+    ({"occurred_at": (NOW + timedelta(days=1)).isoformat()}, "occurred_at"),
     ({"occurred_at": "1989-12-31T23:59:59+08:00"}, "occurred_at"),
     ({"occurred_at": "2026-08-01T10:00:00"}, "occurred_at"),
     ({"name": "张三"}, "name"),
