@@ -28,7 +28,7 @@ MONDAY = datetime(2026, 11, 2, 10, tzinfo=SHANGHAI)
         (date(2026, 2, 13), DayKind.WORKING, date(2026, 2, 27)),
     ],
 )
-def test_vectors_of_domain_md(start: date, kind: DayKind, due: date) -> None:
+def test_working_day_clock_by_the_vectors_of_domain_md(start: date, kind: DayKind, due: date) -> None:
     ten = datetime(start.year, start.month, start.day, 10, tzinfo=SHANGHAI)
     clock = sla.deadline(ten, FIVE[kind], china(start.year))
     assert clock.due_at == datetime(due.year, due.month, due.day, 10, tzinfo=SHANGHAI)

@@ -246,7 +246,7 @@ BEFORE, AT, AFTER = ACTIVATED - SECOND, ACTIVATED, ACTIVATED + SECOND
         (AFTER, Outcome.REJECTED, None),
     ],
 )
-def test_one_second_decides_whose_binding_it_is(
+def test_renewal_boundary_one_second_before_and_after(
     bound_at: datetime, outcome: Outcome, refusal: RefusalCode | None
 ) -> None:
     """domain.md, renewal scope: 1 s before the activation: unbind; 1 s after: kept."""

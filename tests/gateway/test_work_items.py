@@ -129,7 +129,7 @@ async def test_bad_answer_names_its_field(doors: Doors, body: dict[str, str], co
     (-1, "kept", "older_than_boundary"), (1, "unbound", "newer_than_boundary"),
     (-1, "unbound", None), (1, "kept", None),
 ])  # fmt: skip
-async def test_boundary_to_the_second(doors: Doors, seconds: int, outcome: str, code: str | None) -> None:
+async def test_renewal_boundary_to_the_second(doors: Doors, seconds: int, outcome: str, code: str | None) -> None:
     case = await doors.running(apps=["push-0-app"])
     item = doors.house.item(case, "push-0")
     body = {"outcome": outcome, "bound_at": (item.boundary + timedelta(seconds=seconds)).isoformat()}

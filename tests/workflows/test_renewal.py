@@ -21,7 +21,7 @@ YES = Hear(verdict=Verdict.YES)
 HOUR = timedelta(hours=1)
 
 
-async def test_unknown_waits_and_asks_again(house: House, skipping: WorkflowEnvironment) -> None:
+async def test_not_second_hand_or_unknown_waits_and_asks_again(house: House, skipping: WorkflowEnvironment) -> None:
     house.carriers = FakeCarriers(UNKNOWN, UNKNOWN, YES)
     async with house.working():
         case = (await house.renew()).id
@@ -46,7 +46,7 @@ async def test_unknown_for_ever_ends_with_a_reason(house: House, skipping: Workf
     house.verify()
 
 
-async def test_no_is_told_with_its_reason(house: House) -> None:
+async def test_not_second_hand_is_told_with_its_reason(house: House) -> None:
     house.carriers = FakeCarriers(Hear(verdict=Verdict.NO, reason=NotEligible.NEVER_CANCELLED))
     async with house.working():
         ended = await house.ended(await house.renew())
