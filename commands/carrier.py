@@ -1,30 +1,100 @@
-"""What a carrier's system reports about a number's life, and the certificate at its re-issue."""
+"""What a carrier's system does: renewals, reports of a number's life, and the certificate at its re-issue."""
 
 from __future__ import annotations
 
 import json
 import secrets
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.live import Live
 
-from commands.common import ApiUrl, As, AsJson, Case, Token, api, err, local, moment, out, print_json
+from commands.common import (
+    NOT_RIGHT,
+    ApiUrl,
+    As,
+    AsJson,
+    Case,
+    Number,
+    Reason,
+    Token,
+    api,
+    ask,
+    err,
+    moment,
+    out,
+    print_json,
+    say,
+    warn,
+)
+from commands.words import Fact
+from runtime import render
+from runtime.api import Api
+from runtime.render import local, plain
 
-app = typer.Typer(help="A number's life: report, show, release, override, certificate, verify.", no_args_is_help=True)
+app = typer.Typer()
+numbers = typer.Typer(
+    help="A number's life: report, find, show, release, override, certificate, verify.", no_args_is_help=True
+)
 CARRIER = "carrier"
-NOT_RIGHT = 1
-Number = Annotated[str, typer.Option(help="The phone number.")]
+SUPERVISOR = "supervisor-wu"
+OVER = frozenset({"summary_sent", "closed", "refused", "withdrawn"})
+"""Statuses of a renewal in which nothing more is waited for."""
 
 
 @app.command()
+def renew(
+    activated_on: Annotated[
+        str | None, typer.Option(help="When the holder's contract began: a date, or RFC 3339; asked for if left out.")
+    ] = None,
+    number: Number = None,
+    apps: Annotated[str | None, typer.Option(help="App codes with commas between; left out: all.")] = None,
+    id_tail: Annotated[str | None, typer.Option(help="Last six of the holder's ID.")] = None,
+    key: Annotated[str | None, typer.Option(help="Idempotency key; the same key gives the same case.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the renewal until its summary is sent.")] = False,
+    as_json: AsJson = False,
+    url: ApiUrl = None,
+    token: Token = None,
+) -> None:
+    """Hand a renewal in, as a carrier's system would."""
+    chosen = [code.strip() for code in apps.split(",") if code.strip()] if apps is not None else None
+    gateway = api(url, token, CARRIER)
+    phone = ask("Phone number", number)
+    since = moment("--activated-on", ask("When the holder's contract began, as 2026-08-01", activated_on))
+    case = gateway.renew(phone, since, chosen, id_tail, datetime.now(UTC), key or secrets.token_urlsafe(16))
+    if wait:
+        _follow(gateway, case, as_json)
+    elif as_json:
+        print_json({"case": case})
+    else:
+        say(f"Case {case}. Follow it with: starter.py watch {case}")
+
+
+@app.command()
+def watch(case: Case, as_json: AsJson = False, url: ApiUrl = None, token: Token = None) -> None:
+    """Follow a renewal live until its summary is sent."""
+    _follow(api(url, token, CARRIER), case, as_json)
+
+
+def _follow(gateway: Api, case: str, as_json: bool) -> None:
+    with Live(console=err, refresh_per_second=4, transient=True) as live:
+        while (view := gateway.show(case))["status"] not in OVER:
+            live.update(render.progress(view, max(err.height - 8, 5)))
+            time.sleep(0.5)
+    print_json(view) if as_json else out.print(render.progress(view, max(err.height - 8, 5)))
+
+
+# ── a number's life ──────────────────────────────────────────────────────────────────────────────────
+
+
+@numbers.command()
 def report(
-    event: Annotated[
-        str, typer.Argument(help="activation, suspension, resumption, transfer, cancellation, freeze or reissue.")
-    ],
-    number: Number,
-    at: Annotated[str | None, typer.Option(help="When it happened (RFC 3339); left out: now.")] = None,
+    event: Annotated[Fact, typer.Argument(help="What happened.")],
+    number: Number = None,
+    at: Annotated[str | None, typer.Option(help="When it happened (a date, or RFC 3339); left out: now.")] = None,
     event_id: Annotated[str | None, typer.Option(help="Your own id; the same id again changes nothing.")] = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
@@ -32,59 +102,97 @@ def report(
     who: As = None,
 ) -> None:
     """Report what happened to a number."""
+    when = moment("--at", at) if at else datetime.now(UTC)
     body = {
-        "number": number,
+        "number": ask("Phone number", number),
         "event_id": event_id or secrets.token_urlsafe(12),
-        "event": event,
-        "occurred_at": (moment("--at", at) if at else datetime.now(UTC)).isoformat(),
+        "event": event.value,
+        "occurred_at": when.isoformat(),
     }
-    _say(api(url, token, who or CARRIER).call("POST", "/v1/number-events", json=body), as_json)
+    done = api(url, token, who or CARRIER).call("POST", "/v1/number-events", json=body)
+    if as_json:
+        print_json(done)
+    else:
+        say(f"{'Taken' if done['changed'] else 'Known already'}: {done['case']} is {plain(done['status'])}.")
 
 
-@app.command()
-def find(number: Number, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None) -> None:
+@numbers.command()
+def find(
+    number: Number = None, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None
+) -> None:
     """The case a number's life is kept in."""
-    _say(api(url, token, who or CARRIER).call("POST", "/v1/numbers/find", json={"number": number}), as_json)
+    gateway = api(url, token, who or CARRIER)
+    _brief(gateway.call("POST", "/v1/numbers/find", json={"number": ask("Phone number", number)}), as_json)
 
 
-@app.command()
-def release(number: Number, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None) -> None:
+@numbers.command()
+def show(case: Case, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None) -> None:
+    """Where a number stands, how it came there, and what became of what hung on it."""
+    view = api(url, token, who or CARRIER).call("GET", f"/v1/numbers/{case}")
+    if as_json:
+        print_json(view)
+        return
+    _brief(view, as_json)
+    for one in view["timeline"]:
+        say(f"  {local(one['occurred_at'])}  {one['event']:<13} then {plain(one['status'])}, life {one['life']}")
+    if view["counts"]:
+        out.print(render.tally(view["counts"]))
+
+
+@numbers.command()
+def release(
+    number: Number = None, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None
+) -> None:
     """Ask whether a cancelled number may be re-issued now."""
-    _say(api(url, token, who or CARRIER).call("POST", "/v1/numbers/release", json={"number": number}), as_json)
+    gateway = api(url, token, who or CARRIER)
+    done = gateway.call("POST", "/v1/numbers/release", json={"number": ask("Phone number", number)})
+    if not as_json:
+        say("It may be re-issued. Its certificate: starter.py number certificate " + done["case"])
+    _brief(done, as_json)
 
 
-@app.command()
+@numbers.command()
 def override(
     case: Case,
-    reason: Annotated[str, typer.Argument(help="Why it may be re-issued all the same; audited.")],
+    reason: Reason = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
     token: Token = None,
     who: As = None,
 ) -> None:
-    """Let a number be released before its time (supervisors)."""
-    gateway = api(url, token, who or "supervisor-wu")
-    _say(gateway.call("POST", f"/v1/numbers/{case}/override", json={"reason": reason}), as_json)
+    """Let the next release of a number pass before its time (supervisors); audited."""
+    gateway = api(url, token, who or SUPERVISOR)
+    body = {"reason": ask("Why", reason)}
+    done = gateway.call("POST", f"/v1/numbers/{case}/override", json=body)
+    if not as_json:
+        say("The next release will pass.")
+    _brief(done, as_json)
 
 
-@app.command()
+@numbers.command()
 def certificate(
     case: Case,
-    into: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
+    into: Annotated[Path | None, typer.Option(help="Write it to this file, as JSON.")] = None,
+    life: Annotated[int | None, typer.Option(min=1, help="Of which life; left out: the one released last.")] = None,
+    as_json: AsJson = False,
     url: ApiUrl = None,
     token: Token = None,
     who: As = None,
 ) -> None:
-    """The re-issue certificate: what was unbound, kept, unreported. JSON."""
-    found = api(url, token, who or CARRIER).call("GET", f"/v1/numbers/{case}/certificate")
-    if into is None:
-        print_json(found)
-    else:
+    """The re-issue certificate: what was unbound, kept, unreported."""
+    chosen = {"life": life} if life else {}
+    found = api(url, token, who or CARRIER).call("GET", f"/v1/numbers/{case}/certificate", params=chosen)
+    if into is not None:
         into.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
-        out.print(f"The certificate of {case} is in {into}.")
+    if as_json:
+        print_json(found)
+    elif into is not None:
+        say(f"The certificate of {case} is in {into}. Check it with: starter.py number verify {into}")
+    else:
+        out.print(render.certificate(found))
 
 
-@app.command()
+@numbers.command()
 def verify(
     file: Annotated[Path, typer.Argument(help="A re-issue certificate.", exists=True, dir_okay=False)],
     as_json: AsJson = False,
@@ -96,23 +204,27 @@ def verify(
     try:
         given = json.loads(file.read_text())
     except ValueError:
-        raise typer.BadParameter("it is not JSON", param_hint="file") from None
+        raise typer.BadParameter("it is not JSON", param_hint="FILE") from None
     found = api(url, token, who or CARRIER).call("POST", "/v1/certificates/verify", json={"certificate": given})
     if as_json:
         print_json(found)
     elif found["genuine"]:
-        out.print("The certificate is genuine.")
+        say("The certificate is genuine.")
     else:
-        err.print(f"[bold red]not genuine:[/bold red] {found['difference']}")
+        warn(found["difference"], "not genuine")
     if not found["genuine"]:
         raise typer.Exit(NOT_RIGHT)
 
 
-def _say(done: dict[str, Any], as_json: bool) -> None:
+def _brief(view: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print_json(done)
+        print_json(view)
         return
-    out.print(f"{done['case']} is {done['status'].replace('_', ' ')}.")
-    for word in ("cancelled_at", "releasable_at", "released_at"):
-        if done.get(word):
-            out.print(f"  {word.replace('_', ' ')}: {local(done[word])} (Shanghai)")
+    say(f"{view['case']}  {view['number']}  {plain(view['status'])}, life {view['life']}")
+    for word in ("activated_at", "cancelled_at", "batch_at", "releasable_at", "released_at"):
+        if view[word]:
+            say(f"  {plain(word)}: {local(view[word])} (Shanghai)")
+    if view["unreported"] is not None:
+        say(f"  unreported apps: {view['unreported']}")
+    if view["overridden"] and not view["released_at"]:
+        say("  a supervisor lets it be released all the same")

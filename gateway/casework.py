@@ -351,7 +351,7 @@ def _told(view: CaseView, notes: Mapping[str, str], services: Services) -> Story
         case=view.case,
         kind=view.kind,
         status=view.state.status.value,
-        number=getattr(view.state, "masked_number", ""),
+        number=getattr(view.state, "masked_number", getattr(view.state, "number", "")),
         opened_at=view.events[0].at,
         waiting=standing.waiting if standing else Waiting.NOBODY,
         assignee=work.assignee,

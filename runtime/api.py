@@ -11,6 +11,9 @@ from typing import Any, cast
 
 import httpx
 
+FOR_PROGRAMS = "See /openapi.json"
+"""How a remedy begins that helps nobody at a terminal."""
+
 
 class ApiError(RuntimeError):
     """The gateway said no, or nothing: one sentence with what to do."""
@@ -24,9 +27,9 @@ class Api:
     """One partner's view of the gateway."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._client = httpx.Client(
-            base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=30, trust_env=False
-        )
+        secured = url.startswith("https:")  # without, no authorities are loaded: a tenth of a second per command
+        bearer = {"authorization": f"Bearer {token}"}
+        self._client = httpx.Client(base_url=url, headers=bearer, timeout=30, trust_env=False, verify=secured)
 
     @classmethod
     def from_folder(cls, folder: Path, url: str | None, token: str | None, who: str = "carrier") -> Api:
@@ -35,14 +38,10 @@ class Api:
         `who` is a role (carrier, channel) or somebody's code there.
         """
         if not (url and token):
-            try:
-                known = json.loads((folder / "up.json").read_text())
-            except OSError:
-                raise ApiError(
-                    "No running stack is known: run `make up`, or give --api and --token (JIEBANG_API, JIEBANG_TOKEN)."
-                ) from None
+            known = _known(folder)
             if not token and who not in known["tokens"]:
-                raise ApiError(f"The running stack knows no {who}: give --as one of {', '.join(known['tokens'])}.")
+                names = ", ".join(known["tokens"])
+                raise ApiError(f"The running stack knows no {who}: give --as one of {names}.", "unknown_person")
             url, token = url or known["api"], token or known["tokens"][who]
         return cls(cast("str", url), cast("str", token))
 
@@ -99,6 +98,29 @@ class Api:
             return response.json()
         try:
             problem = response.json()
-            raise ApiError(f"{problem['detail']} {problem['remedy']}", problem["code"])
+            remedy = problem["remedy"].partition(FOR_PROGRAMS)[0]
+            raise ApiError(f"{problem['detail']} {remedy}".strip(), problem["code"])
         except (ValueError, KeyError):
             raise ApiError(f"The gateway answered {response.status_code}; look at its log.") from None
+
+
+def texts(folder: Path, number: str) -> list[dict[str, Any]]:
+    """The short messages a phone of the sandbox got, the newest last. Raises ApiError."""
+    known = _known(folder)
+    try:
+        response = httpx.post(f"{known['world']}/world/phone", json={"number": number}, timeout=10, trust_env=False)
+    except httpx.HTTPError:
+        raise ApiError("The sandbox does not answer: is the stack up? Start it with `make up`.") from None
+    if not response.is_success:
+        raise ApiError(f"number: {response.json()['detail']}", "malformed")
+    return cast("list[dict[str, Any]]", response.json()["texts"])
+
+
+def _known(folder: Path) -> dict[str, Any]:
+    """What the stack that was started with this folder says of itself. Raises ApiError."""
+    try:
+        return cast("dict[str, Any]", json.loads((folder / "up.json").read_text()))
+    except OSError:
+        raise ApiError(
+            "No running stack is known: run `make up`, or give --api and --token (JIEBANG_API, JIEBANG_TOKEN)."
+        ) from None

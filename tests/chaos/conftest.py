@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,14 +14,18 @@ import pytest
 
 from runtime.api import ApiError
 from runtime.stack import SANDBOX_REGISTRY, Stack
+from store.database import Database
 
 T = TypeVar("T")
 
 CHANGING = ("silent", "late", "extending", "forging")
 """Kinds of enterprises whose items end overdue, or change after the summary."""
 
+PATIENT = {'answer_within = "PT25S"': 'answer_within = "PT5M"'}
+"""Clocks of work items that outlast a crash, and a slow machine."""
 
-def until(check: Callable[[], T], limit: float = 60.0, every: float = 0.2) -> T:
+
+def until(check: Callable[[], T | None], limit: float = 60.0, every: float = 0.2) -> T:
     """The first truthy value of `check`; what it raises meanwhile (a killed server) counts as not yet."""
     end = time.monotonic() + limit
     last: object = None
@@ -33,17 +39,44 @@ def until(check: Callable[[], T], limit: float = 60.0, every: float = 0.2) -> T:
     raise AssertionError(f"not within {limit} s; last: {last!r}")
 
 
-@pytest.fixture
-def patient_registry(tmp_path: Path) -> Path:
-    """The sandbox's registry with clocks that outlast a crash, and a late window that ends at once."""
+def registry(
+    folder: Path, changes: Mapping[str, str], codes: Collection[str] = (), asked: Collection[str] = ()
+) -> Path:
+    """The sandbox's registry in other words, with these enterprises only (all if none are named).
+
+    Those in `asked` take part in queries, whatever stood there.
+    """
     text = SANDBOX_REGISTRY.read_text()
-    text = text.replace('answer_within = "PT25S"', 'answer_within = "PT5M"')
-    path = tmp_path / "registry.toml"
-    path.write_text(text)
+    for old, new in changes.items():
+        assert old in text, f"the sandbox's registry has no {old}"
+        text = text.replace(old, new)
+    head, *enterprises = text.split("[[enterprises]]\n")
+    kept = []
+    for one in enterprises:
+        code = tomllib.loads(one.splitlines()[0])["code"]
+        if not codes or code in codes:
+            kept.append(one.replace("queries = false\n", "") if code in asked else one)
+    path = folder / "registry.toml"
+    path.write_text("[[enterprises]]\n".join([head, *kept]))
     return path
 
 
+def stack_of(folder: Path, registry: Path) -> Stack:
+    """A stack of a test's own; enter it to start it."""
+    return Stack(folder / "stack", environment={"JIEBANG_REGISTRY": str(registry)})
+
+
+@contextmanager
+def database(stack: Stack) -> Iterator[Database]:
+    """The stack's database, to look into beside the product."""
+    opened = Database(stack.settings.database_url)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
 @pytest.fixture
-def stack(tmp_path: Path, patient_registry: Path) -> Stack:
-    """A stack of this test's own; enter it to start it."""
-    return Stack(tmp_path / "stack", environment={"JIEBANG_REGISTRY": str(patient_registry)})
+def stack(tmp_path: Path) -> Stack:
+    """A stack with everybody in it, whose clocks outlast a crash."""
+    return stack_of(tmp_path, registry(tmp_path, PATIENT))

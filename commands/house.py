@@ -1,0 +1,248 @@
+"""What whoever runs the house does: the stack, the ledger, keys and credentials.
+
+What these commands need is imported where they need it, so that a case worker's commands start in half the time.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from commands.common import NO_ANSWER, NOT_RIGHT, AsJson, err, out, print_json, say, warn
+from runtime import settings as configuration
+from runtime.partners import PartnerKind, add_partner, add_person
+
+if TYPE_CHECKING:
+    from runtime.stack import Stack
+    from store.database import Database
+    from store.keys import KeyRing
+
+app = typer.Typer()
+T = TypeVar("T")
+
+
+@app.command()
+def demo(
+    apps: Annotated[int, typer.Option(min=1, max=230, help="How many apps.")] = 220,
+    keep: Annotated[Path, typer.Option(help="Where everything is written; emptied first.")] = Path("var/demo"),
+) -> None:
+    """Run the main jobs on real parts, as a person would see them."""
+    from sandbox.demo import run
+
+    with _stack():
+        sys.exit(run(keep.resolve(), apps, out))
+
+
+@app.command()
+def up(
+    folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("var"),
+    registry: Annotated[
+        Path | None,
+        typer.Option(envvar="JIEBANG_REGISTRY", help="Enterprises and carriers; left out: the sandbox's."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole stack on loopback until Ctrl-C; of JIEBANG_* and TEMPORAL_* it heeds JIEBANG_REGISTRY only."""
+    from runtime.stack import Stack, StackError
+
+    for ending in (signal.SIGINT, signal.SIGTERM):  # a background job of a shell is born deaf to the first
+        signal.signal(ending, signal.default_int_handler)
+    stack = Stack(folder.resolve(), environment={"JIEBANG_REGISTRY": str(registry.resolve())} if registry else {})
+    with _stack():
+        with err.status("starting Temporal, the sandbox world, a worker and the gateway …"):
+            stack.__enter__()
+        try:
+            if as_json:
+                print_json(stack.addresses)
+            else:
+                _introduce(stack)
+            while all(stack.alive(part) for part in ("temporal", "world", "worker", "gateway")):
+                time.sleep(0.5)
+            raise StackError(f"a part of the stack ended: see {stack.folder}/logs")
+        except KeyboardInterrupt:
+            err.print("ending …")
+        finally:
+            stack.stop()
+
+
+@app.command()
+def verify(as_json: AsJson = False) -> None:
+    """Recompute every chain and every read model; name the first difference."""
+    from store import audit
+
+    try:
+        found = _audited(
+            "verifying", lambda database, say: database.read_now(lambda c: audit.verify(c, _ring(), say))
+        )
+    except audit.Difference as difference:
+        if as_json:
+            print_json({"ok": False, "difference": str(difference)})
+        else:
+            warn(str(difference), "difference")
+        raise typer.Exit(NOT_RIGHT) from None
+    if as_json:
+        print_json({"ok": True, **vars(found)})
+    else:
+        say(f"The ledger is whole: {found.events} events, {found.cases} cases, {found.work_items} work items.")
+
+
+@app.command()
+def rebuild(as_json: AsJson = False) -> None:
+    """Restore the read models from the ledger alone."""
+    from store import audit
+
+    events = _audited("rebuilding", lambda database, say: database.write_now(lambda c: audit.rebuild(c, say)))
+    if as_json:
+        print_json({"events": events})
+    else:
+        say(f"The read models were made again from {events} events.")
+
+
+@app.command()
+def rotate_keys(as_json: AsJson = False) -> None:
+    """Make a fresh key the current one. Then restart all workers and gateways together, then run `rewrap`.
+
+    What runs keeps to the old key, which stays in the ring; it could not read what one with the new key writes.
+    """
+    config = configuration.load()
+    ring = config.key_ring.rotated()
+    ring.save(config.keys)
+    if as_json:
+        print_json({"current": ring.current})
+        return
+    say(f"The current key of {config.keys} is {ring.current}: back the ring up.")
+    say("Restart all workers and gateways together, with this ring; then run `starter.py rewrap`.")
+
+
+@app.command()
+def rewrap(as_json: AsJson = False) -> None:
+    """Lock every case's key with the current key; only after all workers and gateways know it (`rotate-keys`)."""
+    from store import vault
+
+    ring = _ring()
+    with _database() as database:
+        changed = database.write_now(lambda c: vault.rewrap(c, ring))
+    if as_json:
+        print_json({"current": ring.current, "changed": changed})
+    else:
+        say(f"{changed} cases were locked with {ring.current}, the others were already.")
+
+
+@app.command()
+def migrate(as_json: AsJson = False) -> None:
+    """Bring the database to the newest shape; make a key ring if there is none."""
+    from store import schema
+    from store.keys import KeyRing
+
+    config = configuration.load()
+    fresh = not config.keys.exists()
+    if fresh:
+        KeyRing.new().save(config.keys)
+    with _answering():
+        schema.upgrade(config.database_url)
+    if as_json:
+        print_json({"keys": str(config.keys), "new_keys": fresh})
+        return
+    if fresh:
+        say(f"A new key ring is at {config.keys}: back it up.")
+    say("The database has the newest shape.")
+
+
+@app.command()
+def issue(
+    code: Annotated[str, typer.Argument(help="A carrier's or an enterprise's code in the registry, or a new one.")],
+    kind: Annotated[
+        PartnerKind | None, typer.Option(help="channel, case_worker or supervisor for somebody outside the registry.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fresh credentials for a partner; older ones of the same code end. Restart the gateway and the workers."""
+    config = configuration.load()
+    if kind in (None, PartnerKind.CARRIER, PartnerKind.ENTERPRISE):
+        issued = add_partner(code, config.registry_data, config.key_ring, config.partners)
+    else:
+        issued = add_person(code, kind, config.key_ring, config.partners)
+    if as_json:
+        print_json(issued.model_dump())
+        return
+    say(f"Hand these to {code}; they are shown only now:")
+    for name, value in issued.model_dump().items():
+        if value:
+            say(f"  {name.replace('_', ' ')}: {value}")
+
+
+# ── helpers ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _introduce(stack: Stack) -> None:
+    for line in (
+        f"gateway        {stack.api}   (OpenAPI at /openapi.json)",
+        f"Temporal       {stack.temporal}   pages at {stack.temporal_ui}",
+        f"sandbox world  {stack.world}/world/state",
+        f"worker metrics {stack.metrics}",
+        f"logs           {stack.folder}/logs",
+        "",
+        "Try, in another terminal:",
+        "  .venv/bin/python starter.py renew --number 13800138000 --activated-on 2026-08-01 --wait",
+        "  .venv/bin/python starter.py query --number 13900000888 --wait    (any ID tail will do, such as 15106X;",
+        "  .venv/bin/python starter.py phone 13900000888                     this shows the code)",
+        "",
+        "Ctrl-C ends everything.",
+    ):
+        say(line)
+
+
+def _ring() -> KeyRing:
+    return configuration.load().key_ring
+
+
+@contextmanager
+def _stack() -> Iterator[None]:
+    """What keeps a stack from running is one sentence."""
+    from runtime.stack import StackError
+
+    try:
+        yield
+    except StackError as error:
+        warn(str(error), "cannot run")
+        raise typer.Exit(NO_ANSWER) from None
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """A database that does not answer, or has not been migrated, is one sentence."""
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except DBAPIError as error:
+        warn(f"{type(error.orig).__name__}; check JIEBANG_DATABASE_URL, run `make up` once", "database")
+        raise typer.Exit(NO_ANSWER) from None
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    from store.database import Database
+
+    database = Database(configuration.load().database_url)
+    try:
+        with _answering():
+            yield database
+    finally:
+        database.close()
+
+
+def _audited(what: str, job: Callable[[Database, Callable[[int], None]], T]) -> T:
+    columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed} events"), TimeElapsedColumn())
+    _ring()  # says what is wrong with it before a bar is drawn
+    with _database() as database, Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(what)
+        return job(database, lambda n: bar.update(task, completed=n))

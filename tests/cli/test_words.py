@@ -1,0 +1,61 @@
+"""What is written a second time for the command line says the same as the domain, and every command prints JSON."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+import pytest
+
+import starter
+from commands import words
+from domain import case, casework, complaint, dispute, investigation, messages, number, proof, query, unbind
+from gateway.casework import PLAIN, WITH_REASON
+from runtime import render
+from store.queues import Queue
+
+SAME: dict[type[StrEnum], type[StrEnum]] = {
+    words.Purpose: proof.Purpose,
+    words.Language: messages.Language,
+    words.Target: query.Target,
+    words.ClaimReason: dispute.ClaimReason,
+    words.Wish: dispute.Wish,
+    words.ComplaintKind: complaint.ComplaintKind,
+    words.Way: complaint.Way,
+    words.Fact: number.Fact,
+    words.CaseKind: case.CaseKind,
+    words.Queue: Queue,
+    words.Decision: casework.DecisionKind,
+    words.Result: investigation.Result,
+}
+
+
+@pytest.mark.parametrize("typed", SAME, ids=lambda kind: kind.__name__)
+def test_words_are_the_domain_s(typed: type[StrEnum]) -> None:
+    assert [word.value for word in typed] == [word.value for word in SAME[typed]]
+
+
+def test_every_word_is_held_against_something() -> None:
+    mine = {kind for kind in vars(words).values() if isinstance(kind, type) and kind.__module__ == words.__name__}
+    assert mine == {*SAME, words.Settlement, words.Bulk}
+    assert {one.value for one in words.Settlement} == {one.value for one in dispute.BY_TELEPHONE}
+    assert {one.value for one in words.Bulk} == {*PLAIN, *WITH_REASON, "assign", "note", "extend"}
+
+
+def test_references_have_the_domain_s_form() -> None:
+    assert f"^{words.CASE_ID}$" == case.CASE_ID
+    assert re.fullmatch(words.ITEM_ID, "W0123456789ABCDEFGHJK")
+
+
+def test_work_items_look_like_the_domain_s() -> None:
+    assert list(render.STYLE) == [state.value for state in unbind.ItemState]
+    assert {state.value for state in unbind.OPEN} == render.OPEN
+
+
+@pytest.mark.parametrize("panel", [*starter.PANELS, "number"])
+def test_every_command_prints_json_and_says_what_it_does(panel: str) -> None:
+    app = starter.PANELS.get(panel, starter.carrier.numbers)
+    for command in app.registered_commands:
+        run = command.callback
+        assert run is not None and run.__doc__, command
+        assert "as_json" in run.__annotations__ or run.__name__ == "demo", run.__name__
