@@ -61,9 +61,10 @@ def renew(
 ) -> None:
     """Hand a renewal in, as a carrier's system would."""
     chosen = [code.strip() for code in apps.split(",") if code.strip()] if apps is not None else None
+    since = moment("--activated-on", activated_on) if activated_on else None
     gateway = api(url, token, CARRIER)
     phone = ask("Phone number", number)
-    since = moment("--activated-on", ask("When the holder's contract began, as 2026-08-01", activated_on))
+    since = since or moment("--activated-on", ask("When the holder's contract began, as 2026-08-01"))
     case = gateway.renew(phone, since, chosen, id_tail, datetime.now(UTC), key or secrets.token_urlsafe(16))
     if wait:
         _follow(gateway, case, as_json)

@@ -29,7 +29,7 @@ def test_what_keeps_it_from_starting_is_a_sentence(tmp_path: Path, variable: str
     environment = {"JIEBANG_FOLDER": str(tmp_path), "JIEBANG_SANDBOX_URL": "http://127.0.0.1:1", variable: value}
     ended = subprocess.run(
         [sys.executable, "-m", "gateway", "--port", "1"],
-        cwd=HOUSE, env=environment, capture_output=True, text=True, timeout=30,
+        cwd=HOUSE, env=environment, capture_output=True, text=True, timeout=110,
     )  # fmt: skip
     assert (ended.returncode, ended.stdout) == (4, "")
     assert said in ended.stderr and "Traceback" not in ended.stderr and ended.stderr.count("\n") == 1
