@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 COMMON = {"__future__", "collections", "datetime", "typing", "pydantic", "domain"}
 MAY_IMPORT = {
-    "domain": COMMON | {"dataclasses", "enum", "functools", "re", "tomllib", "zoneinfo"},
+    "domain": COMMON | {"dataclasses", "enum", "functools", "re", "string", "tomllib", "zoneinfo"},
     "workflows": COMMON
     | {"asyncio", "dataclasses", "enum", "functools", "temporalio", "workflows", "activities.contracts"},
     "activities": COMMON | {"temporalio"},
