@@ -192,8 +192,9 @@ def _introduce(stack: Stack) -> None:
         "",
         "Try, in another terminal:",
         "  .venv/bin/python starter.py renew --number 13800138000 --activated-on 2026-08-01 --wait",
-        "  .venv/bin/python starter.py query --number 13900000888 --wait    (any ID tail will do, such as 15106X;",
-        "  .venv/bin/python starter.py phone 13900000888                     this shows the code)",
+        "  .venv/bin/python starter.py query --number 13900000888 --id-tail 15106X --wait",
+        "  .venv/bin/python starter.py phone 13900000888     (shows the code the query asks for)",
+        "  .venv/bin/python starter.py queue",
         "",
         "Ctrl-C ends everything.",
     ):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 from base64 import b64encode
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from typing import Self
 from pydantic import PrivateAttr, ValidationError, model_validator
 
 from domain.case import Model
+from domain.casework import WORKER_CODE
 from domain.registry import Registry
 from store.keys import KeyRing
 
@@ -131,8 +133,10 @@ def add_partner(code: str, registry: Registry, keys: KeyRing, book: Path) -> Iss
 def add_person(code: str, kind: PartnerKind, keys: KeyRing, book: Path) -> Issued:
     """Issue a token to a channel, a case worker or a supervisor, in place of an older one of the same code.
 
-    Raises PartnersError for a code that a partner of another kind has.
+    Raises PartnersError for a code the ledger could not name them by, and for one that a partner of another kind has.
     """
+    if not re.fullmatch(WORKER_CODE, code):
+        raise PartnersError(f"{code!r} is no code: lower-case letters, digits and hyphens, such as worker-chen")
     known = _known(book)
     if any(other.code == code and other.kind is not kind for other in known):
         raise PartnersError(f"{code} is the code of another kind of partner: choose another")

@@ -54,6 +54,9 @@ CLAIM_STYLE: Mapping[str, str] = {
     "with_case_worker": "yellow",
 }
 
+FOR_THE_CITIZEN = frozenset({"solved", "in_favour"})
+"""Settlements after which nobody wants to know why an enterprise said no."""
+
 UNITS = (("d", 86400), ("h", 3600), ("min", 60))
 
 
@@ -169,7 +172,7 @@ def dispute(view: Mapping[str, Any]) -> RenderableType:
             Text(stands, CLAIM_STYLE.get(state, "")),
             Text(f"{following['what']}{until}"),
         )
-        if refusal := claim["refusal"]:
+        if (refusal := claim["refusal"]) and claim["settlement"] not in FOR_THE_CITIZEN:
             for line in (refusal["reason"], refusal["law"], f"{claim['party_name']} {claim['hotline']}".strip()):
                 table.add_row("", "", "", Text(line, "dim"))
     lines: list[RenderableType] = [_head("Dispute", view), table]

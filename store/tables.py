@@ -122,7 +122,7 @@ submissions = Table(
     Column("started", Boolean, nullable=False),
     Index("ix_submissions_started", "started"),
 )
-"""What partners asked for, by a digest of their idempotency key; not `started` means the engine has yet to take it."""
+"""What partners asked for, by a digest of their key; not `started` means the engine has yet to take it."""
 
 running = Table(
     "running",
@@ -176,8 +176,8 @@ seen_messages = Table(
     Column("digest", String(60), nullable=False),
     Column("seen_at", Utc, nullable=False, index=True),
 )
-"""Signed messages already taken, by a digest of their id, each with one of what it said: a replay is refused while its signature could
-still be valid, and an id used again for something else is told apart."""
+"""Signed messages already taken, by a digest of their id, each with a digest of what it said: a replay is refused
+while its signature could still be valid, and an id used again for something else is told apart."""
 
 questions = Table(
     "questions",

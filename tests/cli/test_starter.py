@@ -198,6 +198,14 @@ def test_migrate_says_whether_the_ring_is_new(tmp_path: Path) -> None:
     assert said == [{"keys": str(tmp_path / "keys.json"), "new_keys": new} for new in (True, False)]
 
 
+def test_people_get_tokens_by_codes_the_ledger_can_name(tmp_path: Path) -> None:
+    assert starter("migrate", folder=tmp_path).returncode == 0
+    issued = starter("issue", "worker-a", "--kind", "case_worker", "--json", folder=tmp_path)
+    assert json.loads(issued.stdout)["token"]
+    refused = starter("issue", "Worker A", "--kind", "supervisor", folder=tmp_path)
+    assert refused.returncode == 4 and "such as worker-chen" in refused.stderr
+
+
 def test_tampering_is_named_and_rebuild_mends_read_models(stack: Stack) -> None:
     path = stack.folder / "jiebang.db"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from domain import case, casework, complaint, dispute, investigation, messages, 
 from gateway.casework import PLAIN, WITH_REASON
 from runtime import render
 from store.queues import Queue
+from tests.cli.conftest import BUILT
 
 SAME: dict[type[StrEnum], type[StrEnum]] = {
     words.Purpose: proof.Purpose,
@@ -50,6 +52,19 @@ def test_references_have_the_domain_s_form() -> None:
 def test_work_items_look_like_the_domain_s() -> None:
     assert list(render.STYLE) == [state.value for state in unbind.ItemState]
     assert {state.value for state in unbind.OPEN} == render.OPEN
+    assert set(render.CLAIM_STYLE) <= {state.value for state in dispute.ClaimState}
+    assert {one.value for one in dispute.FOR_THE_CITIZEN} == render.FOR_THE_CITIZEN
+
+
+@pytest.mark.parametrize("document", ["README.md", "README.zh-CN.md", "docs/add-an-enterprise.md"])
+def test_documents_name_commands_and_options_there_are(document: str) -> None:
+    lines = re.findall(r"starter\.py ([a-z][a-z-]+)(.*)", Path(document).read_text())
+    assert lines
+    for name, rest in lines:
+        assert name in BUILT.commands, f"{document}: {name}"
+        options = {option for parameter in BUILT.commands[name].params for option in parameter.opts}
+        typed = re.split(r"[#`(（]", rest)[0]
+        assert set(re.findall(r"--[a-z-]+", typed)) <= options, f"{document}: {name}{rest}"
 
 
 @pytest.mark.parametrize("panel", [*starter.PANELS, "number"])
