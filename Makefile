@@ -33,7 +33,7 @@ lint: .venv/dev
 	.venv/bin/lint-imports
 
 test: .venv/dev lint
-	$(PY) -m pytest -n 2 --dist loadfile
+	$(PY) -m pytest -n 3 --dist loadfile
 
 bench: .venv/bench
 	$(PY) -m bench

@@ -14,7 +14,7 @@ import sys
 
 import typer
 
-from commands import carrier, cases, citizen, desk, house
+from commands import access, accounts, carrier, cases, citizen, desk, house
 from commands.common import NO_ANSWER, REFUSED, warn
 from runtime.api import ApiError
 from runtime.settings import CANNOT_RUN
@@ -35,6 +35,13 @@ for panel, part in PANELS.items():
         command.rich_help_panel = panel
     app.add_typer(part)
 app.add_typer(carrier.numbers, name="number", rich_help_panel="Carriers")
+for name, group in {
+    "account": accounts.app,
+    "client": access.clients_app,
+    "key": access.keys_app,
+    "enterprise": access.enterprises_app,
+}.items():
+    app.add_typer(group, name=name, rich_help_panel="Whoever runs it")
 
 
 def main() -> None:

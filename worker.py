@@ -34,12 +34,14 @@ from activities.numbers import Numbers
 from activities.parties import Parties
 from activities.ports import ReceiptListener
 from activities.records import Records
+from activities.redelivery import Redelivery
 from adapters.smpp import SmppCentre
 from adapters.smtp import SmtpMailer
 from adapters.webhooks import HttpCarrierRegistry, HttpWebhooks, PartnerHttp
-from runtime import engine, logs, settings
-from runtime.settings import CANNOT_RUN, MailTls, Settings, check_partners
+from runtime import credentials, engine, logs, production, settings, telemetry
+from runtime.settings import CANNOT_RUN, MailTls, Settings
 from store.database import Database
+from store.signing import SigningKeys
 from workflows.clockwork import TASK_QUEUE
 from workflows.complaint import ComplaintWorkflow
 from workflows.dispute import DisputeWorkflow
@@ -47,6 +49,7 @@ from workflows.identity import IdentityCheckWorkflow
 from workflows.investigation import InvestigationWorkflow
 from workflows.number import NumberWorkflow
 from workflows.query import QueryWorkflow
+from workflows.redelivery import RedeliveryWorkflow
 from workflows.renewal import RenewalWorkflow
 from workflows.unbind import UnbindWorkflow
 
@@ -64,8 +67,9 @@ WORKFLOWS = (
     NumberWorkflow,
     DisputeWorkflow,
     ComplaintWorkflow,
+    RedeliveryWorkflow,
 )
-PARTIES = (Records, Enterprises, Carriers, Parties, Holder, IdentityChecks, Numbers)
+PARTIES = (Records, Enterprises, Carriers, Parties, Holder, IdentityChecks, Numbers, Redelivery)
 """The classes whose activities a worker runs."""
 
 PASSED_THROUGH = (
@@ -167,14 +171,17 @@ def mailer(config: Settings) -> SmtpMailer:
 
 async def run(config: Settings) -> None:
     """Wire everything from the settings and work until told to stop."""
-    check_partners(config)
     async with AsyncExitStack() as stack:
         database = Database(config.database_url)
         stack.callback(database.close)
-        http = PartnerHttp(config.partner_book)
+        credentials.check(database, config.registry_data)
+        http = PartnerHttp(SigningKeys(database, config.key_ring))
         stack.push_async_callback(http.close)
         registry, keys = config.registry_data, config.key_ring
-        client = await engine.connect(keys, config.metrics_address)
+        tracing = telemetry.configured("worker")
+        if tracing:
+            stack.callback(tracing.shutdown)
+        client = await engine.connect(keys, config.metrics_address, telemetry.interceptors(tracing))
         centre = sms_centre(config, lambda receipt: holder.receipt(receipt))
         holder = Holder(database, keys, centre)
         stack.push_async_callback(centre.close)
@@ -189,6 +196,7 @@ async def run(config: Settings) -> None:
             holder,
             IdentityChecks(database, keys, registry, centre, carriers),
             Numbers(database, keys, registry, webhooks),
+            Redelivery(database, keys, registry, webhooks),
         )
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -208,6 +216,7 @@ def main() -> int:
     run_to_the_end = uvloop.run if uvloop else asyncio.run
     try:
         config = settings.load()
+        production.check(config)
         logs.configure("worker", config.log_level)
         run_to_the_end(run(config))
     except (*CANNOT_RUN, engine.EngineError) as error:

@@ -26,6 +26,7 @@ class _Watched(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = activity.info()
         if info.attempt >= ALARM_FROM:
+            activity.metric_meter().create_counter("jiebang_alarms").add(1, {"activity": info.activity_type})
             log.error(
                 "activity_keeps_failing", activity=info.activity_type, case=info.workflow_id, attempt=info.attempt
             )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from sqlalchemy import Connection
 from temporalio import activity
 
 from activities.contracts import AskEligibility, Tell
 from activities.outside import outside
-from activities.ports import CarrierRegistry, Webhooks
+from activities.ports import CarrierRegistry, PortError, Webhooks
 from domain import renewal
 from domain.case import CaseKind
 from domain.registry import Registry
@@ -17,6 +19,7 @@ from store.database import Database
 from store.keys import KeyRing
 from store.ledger import Append, append
 from store.projection import load_state
+from store.sent import OfRenewal, Sent, log
 from store.vault import get
 
 
@@ -50,14 +53,25 @@ class Carriers:
     @activity.defn(name="tell_carrier")
     async def tell_carrier(self, order: Tell) -> renewal.ResultSent:
         """See `contracts.tell_carrier`. A second try has the same message id, so the carrier sees it once."""
-        carrier = self._registry.carrier(order.state.carrier)
-        message_id = f"{order.case}.result.{order.summary}"
+        carrier, body = self._registry.carrier(order.state.carrier), result_body(order.state)
+        about = OfRenewal(case=order.case, summary=order.summary)
+        at = activity.info().current_attempt_scheduled_time
+        sent = Sent(carrier.code, f"{order.case}.result.{order.summary}", body["type"], about, at)
         async with outside():
-            await self._webhooks.post(carrier.code, carrier.results, message_id, result_body(order.state))
-        sent = renewal.ResultSent(at=activity.info().current_attempt_scheduled_time, summary=order.summary)
-        step = Append(order.case, CaseKind.RENEWAL, f"result-{order.summary}", (sent,))
-        (recorded,) = await self._database.write(lambda c: append(c, self._keys, step))
+            try:
+                await self._webhooks.post(carrier.code, carrier.results, sent.message_id, body)
+            except PortError as error:
+                missed = replace(sent, failure=error.code)
+                await self._database.write(lambda c: log(c, [missed]))
+                raise
+        return await self._database.write(lambda c: self._record(c, order, sent))
+
+    def _record(self, connection: Connection, order: Tell, sent: Sent) -> renewal.ResultSent:
+        event = renewal.ResultSent(at=sent.at, summary=order.summary)
+        step = Append(order.case, CaseKind.RENEWAL, f"result-{order.summary}", (event,))
+        (recorded,) = append(connection, self._keys, step)
         assert isinstance(recorded, renewal.ResultSent)
+        log(connection, [sent])
         return recorded
 
 

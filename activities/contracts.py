@@ -41,6 +41,12 @@ class Recalled(Model):
     state: str
 
 
+class Standing(Model):
+    """How many events the ledger has of a case."""
+
+    seq: int
+
+
 class OpenCase(Model):
     """A case that follows from another: same person, own reference. `first` is its first event as JSON, in which
     `case` is filled in; `step` names it within the parent, so that a second try opens the same case."""
@@ -227,6 +233,22 @@ class Tell(Model):
     state: renewal.State
 
 
+class Redeliver(Model):
+    """One pass of a replay over the messages it has still to send a partner; what the `last` one cannot get to it is
+    left."""
+
+    partner: PartyCode
+    replay: str
+    last: bool
+
+
+class Redelivered(Model):
+    """How many messages are left for another pass, and how long the partner asked to be left alone (seconds)."""
+
+    left: int
+    retry_after: float
+
+
 @activity.defn(name="record")
 async def record(order: Record) -> bool:  # type: ignore[empty-body]
     """Append to the ledger, with the read models, in one transaction; False if the step is there with other events."""
@@ -235,6 +257,11 @@ async def record(order: Record) -> bool:  # type: ignore[empty-body]
 @activity.defn(name="recall")
 async def recall(order: Recall) -> Recalled:  # type: ignore[empty-body]
     """The fold of everything the ledger has of a case."""
+
+
+@activity.defn(name="look_at_ledger")
+async def look_at_ledger(order: Recall) -> Standing:  # type: ignore[empty-body]
+    """Where a case stands in the ledger now."""
 
 
 @activity.defn(name="open_case")
@@ -322,9 +349,15 @@ async def tell_carrier(order: Tell) -> renewal.ResultSent:  # type: ignore[empty
     """The result to the carrier's webhook, signed and recorded."""
 
 
+@activity.defn(name="redeliver")
+async def redeliver(order: Redeliver) -> Redelivered:  # type: ignore[empty-body]
+    """One attempt per message, some at once; what came of each is in the log."""
+
+
 ALL = (
     record,
     recall,
+    look_at_ledger,
     open_case,
     ask_parties,
     tell_citizen,
@@ -342,4 +375,5 @@ ALL = (
     ask_eligibility,
     tell_holder,
     tell_carrier,
+    redeliver,
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection
@@ -19,11 +20,13 @@ from domain.case import CaseKind, root
 from domain.registry import Channel, Enterprise, Registry
 from domain.sla import SHANGHAI
 from store.database import Database
-from store.disclosure import shared, subject
+from store.disclosure import Subject, shared, subject
 from store.keys import KeyRing
 from store.ledger import Append, append, append_steps, step_at
 from store.links import Link
 from store.projection import load_items, load_state
+from store.sent import OfItems, Sent
+from store.sent import log as log_sent
 from store.vault import NotInVault, Person, get
 
 log = structlog.get_logger()
@@ -48,6 +51,8 @@ class Round:
     late_window: timedelta
     at: datetime
     told: ToldTogether
+    missed: list[Sent] = field(default_factory=list)
+    """Messages that were not taken."""
 
 
 class Enterprises:
@@ -88,6 +93,8 @@ class Enterprises:
 
         async with outside():
             results = await asyncio.gather(*(tell(code) for code in order.items))
+        if round_.missed:
+            await self._database.write(lambda c: log_sent(c, round_.missed))
         told = {code: at for code, at in zip(order.items, results, strict=True) if isinstance(at, datetime)}
         return NoticeGiven(told=told, failed=tuple(r for r in results if isinstance(r, NotTold)))
 
@@ -129,28 +136,31 @@ class Enterprises:
         step = f"{round_.order.round}/{code}"
         if activity.info().attempt > 1 and (at := await self._recorded_at(case, step)):
             return at
+        sent = None
         try:
             enterprise = self._registry.enterprise(code)
-            await self._say[enterprise.channel](round_, enterprise, [round_.items[i] for i in ids])
+            items = [round_.items[i] for i in ids]
+            sent = _sent(round_, code, items) if enterprise.channel is Channel.PUSH else None
+            await self._say[enterprise.channel](round_, enterprise, items)
         except PortError as error:
             log.warning("notice_failed", case=case, enterprise=code, notice=notice, code=error.code)
-            return NotTold(enterprise=code, code=error.code, retry_after=getattr(error, "retry_after", None))
+            failed = NotTold(enterprise=code, code=error.code, retry_after=getattr(error, "retry_after", None))
         except Exception as error:  # noqa: BLE001 - a fault with one enterprise must not stop the others
             log.error("notice_fault", case=case, enterprise=code, notice=notice, error=type(error).__name__)
-            return NotTold(enterprise=code, code="internal")
-        event = unbind.Noticed(at=round_.at, notice=notice, enterprise=code, items=ids)
-        await round_.told.record(Append(case, CaseKind.UNBIND, step, (event,)))
-        return round_.at
+            failed = NotTold(enterprise=code, code="internal")
+        else:
+            event = unbind.Noticed(at=round_.at, notice=notice, enterprise=code, items=ids)
+            await round_.told.record(Append(case, CaseKind.UNBIND, step, (event,)), sent)
+            return round_.at
+        if sent:
+            round_.missed.append(replace(sent, failure=failed.code))
+        return failed
 
     async def _recorded_at(self, case: str, step: str) -> datetime | None:
         return await self._database.read(lambda c: step_at(c, case, step))
 
     async def _push(self, round_: Round, enterprise: Enterprise, items: list[unbind.Item]) -> None:
-        whose = subject(self._keys, enterprise, round_.person)
-        body = {
-            "type": MESSAGE_TYPE[round_.order.notice],
-            "data": {"work_items": [shared(i, whose).model_dump(mode="json", exclude_none=True) for i in items]},
-        }
+        body = notice_body(round_.order.notice, items, subject(self._keys, enterprise, round_.person))
         await self._webhooks.post(enterprise.code, enterprise.endpoint, _message_id(round_, items), body)
 
     async def _mail(self, round_: Round, enterprise: Enterprise, items: list[unbind.Item]) -> None:
@@ -169,25 +179,44 @@ class Enterprises:
 
 
 class ToldTogether:
-    """Records who was told: what comes while a write is under way shares the next one."""
+    """Records who was told, and the message they were told by: what comes while a write is under way shares the next."""
 
     def __init__(self, database: Database, keys: KeyRing) -> None:
         self._database = database
         self._keys = keys
-        self._waiting: list[Append] = []
+        self._waiting: list[tuple[Append, Sent | None]] = []
         self._writing = asyncio.Lock()
 
-    async def record(self, order: Append) -> None:
-        """When this returns, the step is in the ledger."""
-        self._waiting.append(order)
+    async def record(self, order: Append, sent: Sent | None) -> None:
+        """When this returns, the step is in the ledger and the message, if there was one, in the log."""
+        self._waiting.append((order, sent))
         async with self._writing:
-            if any(order is waiting for waiting in self._waiting):
+            if any(order is waiting for waiting, _ in self._waiting):
                 together, self._waiting = self._waiting, []
                 try:
-                    await self._database.write(lambda c: append_steps(c, self._keys, together))
+                    await self._database.write(lambda c: self._write(c, together))
                 except BaseException:
                     self._waiting = together + self._waiting  # each of the others tries, and fails, for itself
                     raise
+
+    def _write(self, connection: Connection, together: list[tuple[Append, Sent | None]]) -> None:
+        append_steps(connection, self._keys, [order for order, _ in together])
+        log_sent(connection, [sent for _, sent in together if sent])
+
+
+def notice_body(notice: unbind.Notice, items: Iterable[unbind.Item], whose: Subject) -> Mapping[str, Any]:
+    """What an enterprise's endpoint gets about its work items."""
+    return {
+        "type": MESSAGE_TYPE[notice],
+        "data": {"work_items": [shared(i, whose).model_dump(mode="json", exclude_none=True) for i in items]},
+    }
+
+
+def _sent(round_: Round, code: str, items: list[unbind.Item]) -> Sent:
+    """The message as the log has it."""
+    order = round_.order
+    about = OfItems(case=order.case, notice=order.notice, items=tuple(item.id for item in items))
+    return Sent(code, _message_id(round_, items), MESSAGE_TYPE[order.notice], about, round_.at)
 
 
 def _message_id(round_: Round, items: list[unbind.Item]) -> str:

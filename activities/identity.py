@@ -27,7 +27,7 @@ from store.keys import KeyRing
 from store.ledger import Append, append
 from store.messages import MessageState
 from store.projection import load_state
-from store.vault import Person, get
+from store.vault import NotInVault, Person, get
 
 log = structlog.get_logger()
 
@@ -40,6 +40,9 @@ CONFIRMING = "confirming"
 
 LEASE = timedelta(seconds=20)
 """Longer than asking takes; a worker that died holds nobody up for longer."""
+
+NO_SUCH_CASE = "no_such_case"
+"""Why no code was sent in a check that follows a case which is not there, or not this person's."""
 
 NOBODY = identity.Hear(answers={}, everybody=False)
 
@@ -69,8 +72,11 @@ class IdentityChecks:
         at: datetime = activity.info().current_attempt_scheduled_time
         code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
         step = f"code-{order.serial}"
-        sent = await self._database.write(lambda c: self._keep(c, order, step, code, at))
-        person = await self._database.read(lambda c: get(c, self._keys, order.case))
+        person = await self._database.read(lambda c: self._person(c, order.case))
+        kept = codes.digest(self._keys, order.case, order.serial, code) if person else codes.NONE
+        sent = await self._database.write(lambda c: self._keep(c, order, step, kept, at))
+        if person is None:
+            return await self._database.write(lambda c: self._not_sent(c, order, step, sent, NO_SUCH_CASE, at))
         state: identity.State = await self._database.read(lambda c: load_state(c, CaseKind.IDENTITY, order.case))
         minutes = state.policy.code_valid // timedelta(minutes=1)
         text = TEXTS[MessageKey.CODE][state.language].format(case=order.case, code=code, minutes=minutes)
@@ -98,9 +104,18 @@ class IdentityChecks:
         """See `contracts.forget_code`."""
         await self._database.write(lambda c: codes.forget(c, order.case))
 
-    def _keep(self, connection: Connection, order: SendCode, step: str, code: str, at: datetime) -> identity.CodeSent:
+    def _person(self, connection: Connection, case: str) -> Person | None:
+        """None for a check that follows a case which is nobody's: no code of it is sent, and none is right."""
+        try:
+            return get(connection, self._keys, case)
+        except NotInVault:
+            state: identity.State = load_state(connection, CaseKind.IDENTITY, case)
+            if state.follows is None:
+                raise
+            return None
+
+    def _keep(self, connection: Connection, order: SendCode, step: str, kept: str, at: datetime) -> identity.CodeSent:
         """Only the digest of the code that is about to leave counts from here on, whatever left before."""
-        kept = codes.digest(self._keys, order.case, order.serial, code)
         codes.put(connection, order.case, kept, at)
         sms.intend(connection, order.case, step, sms_reference(order.case, step), at)
         event = identity.CodeSent(at=at, serial=order.serial)

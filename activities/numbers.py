@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import structlog
+from sqlalchemy import Connection
 from temporalio import activity
 
 from activities.contracts import Announce, BatchPlan, BatchStanding, LookAtBatch, PlanBatch
@@ -20,6 +23,8 @@ from store.database import Database
 from store.keys import KeyRing
 from store.ledger import Append, append
 from store.numbers import outcomes_of
+from store.sent import OfNumber, Sent
+from store.sent import log as log_sent
 from store.vault import NotInVault, Person, get
 
 log = structlog.get_logger()
@@ -52,56 +57,68 @@ class Numbers:
     @activity.defn(name="announce_number")
     async def announce_number(self, order: Announce) -> number.Announced:
         """See `contracts.announce_number`. A second try after a crash says the same again, under the same ids."""
+        at: datetime = activity.info().current_attempt_scheduled_time
         try:
             person = await self._database.read(lambda c: get(c, self._keys, order.case))
         except NotInVault:
             log.error("person_forgotten", case=order.case)
-            return await self._record(order, {})
+            return await self._database.write(lambda c: self._record(c, order, at, []))
         room = asyncio.Semaphore(AT_ONCE)
 
-        async def tell(code: str) -> str:
+        async def tell(code: str) -> Sent:
             async with room:
-                return await self._tell(order, person, code)
+                return await self._tell(order, at, person, code)
 
         codes = self._pushed() if order.to is None else order.to
         async with outside():
-            results = await asyncio.gather(*(tell(code) for code in codes))
-        return await self._record(order, dict(zip(codes, results, strict=True)))
+            messages = await asyncio.gather(*(tell(code) for code in codes))
+        return await self._database.write(lambda c: self._record(c, order, at, messages))
 
     def _pushed(self) -> tuple[str, ...]:
         return tuple(one.code for one in self._registry.enterprises if one.channel is Channel.PUSH)
 
-    async def _tell(self, order: Announce, person: Person, code: str) -> str:
-        """One enterprise; empty when it was told, else why not. Its trouble is nobody else's."""
-        one = {
-            "token": self._keys.enterprise_token(code, person.number.e164),
-            "cancelled_at": order.cancelled_at.isoformat(),
-        }
-        body: dict[str, Any] = {"type": MESSAGE_TYPE[order.notice], "data": {"numbers": [one]}}
+    async def _tell(self, order: Announce, at: datetime, person: Person, code: str) -> Sent:
+        """One enterprise, and what came of it. Its trouble is nobody else's."""
+        about = OfNumber(
+            case=order.case,
+            announcement=order.announcement,
+            notice=order.notice,
+            cancelled_at=order.cancelled_at,
+        )
+        sent = Sent(code, self._message_id(order, code), MESSAGE_TYPE[order.notice], about, at)
         try:
             enterprise = self._registry.enterprise(code)
-            await self._webhooks.post(code, enterprise.endpoint, self._message_id(order, code), body)
+            body = announcement_body(about, self._keys.enterprise_token(code, person.number.e164))
+            await self._webhooks.post(code, enterprise.endpoint, sent.message_id, body)
         except PortError as error:
             log.warning("announcement_failed", case=order.case, enterprise=code, code=error.code)
-            return error.code
+            return replace(sent, failure=error.code)
         except Exception as error:  # noqa: BLE001 - a fault with one enterprise must not stop the others
             log.error("announcement_fault", case=order.case, enterprise=code, error=type(error).__name__)
-            return "internal"
-        return ""
+            return replace(sent, failure="internal")
+        return sent
 
-    async def _record(self, order: Announce, results: dict[str, str]) -> number.Announced:
-        at: datetime = activity.info().current_attempt_scheduled_time
+    def _record(
+        self, connection: Connection, order: Announce, at: datetime, messages: Sequence[Sent]
+    ) -> number.Announced:
         announced = number.Announced(
             at=at,
             number=order.announcement,
-            told=tuple(code for code, failure in results.items() if not failure),
-            failed={code: failure for code, failure in results.items() if failure},
+            told=tuple(one.partner for one in messages if not one.failure),
+            failed={one.partner: one.failure for one in messages if one.failure},
         )
         step = Append(order.case, CaseKind.NUMBER, order.round, (announced,))
-        (recorded,) = await self._database.write(lambda c: append(c, self._keys, step))
+        (recorded,) = append(connection, self._keys, step)
         assert isinstance(recorded, number.Announced)
+        log_sent(connection, messages)
         return recorded
 
     def _message_id(self, order: Announce, code: str) -> str:
         """The same for every try, and another one for every enterprise, so that two cannot tell they heard the same."""
         return f"number.{self._keys.token('announcement', f'{order.case}/{order.announcement}/{code}')[:26]}"
+
+
+def announcement_body(about: OfNumber, token: str) -> Mapping[str, Any]:
+    """What an enterprise's endpoint gets about a number; the token is its own."""
+    one = {"token": token, "cancelled_at": about.cancelled_at.isoformat()}
+    return {"type": MESSAGE_TYPE[about.notice], "data": {"numbers": [one]}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,10 +22,12 @@ from domain.registry import Channel, Registry
 from store import papers
 from store.answers import Said, SaidAtOnce, take
 from store.database import Database
-from store.disclosure import subject
+from store.disclosure import Subject, subject
 from store.ids import question_id
 from store.keys import KeyRing
 from store.ledger import Append, append
+from store.sent import OfQuestion, Sent
+from store.sent import log as log_sent
 from store.vault import NotInVault, Person, get
 
 log = structlog.get_logger()
@@ -33,13 +35,17 @@ log = structlog.get_logger()
 AT_ONCE = 50
 """Parties asked at the same time."""
 
+MESSAGE_TYPE = "questions.asked"
+UNREADABLE = "answer_unreadable"
+
 
 @dataclass(frozen=True)
 class _Reply:
-    """What came of asking one party: something said, a failure, or nothing yet."""
+    """What came of asking one party: something said, a failure, or nothing yet; and the message, if there was one."""
 
     said: Said | None = None
     failure: str = ""
+    message: Sent | None = None
 
 
 class Parties:
@@ -57,11 +63,12 @@ class Parties:
         person, text = await self._database.read(lambda c: self._person_and_text(c, order))
         at: datetime = activity.info().current_attempt_scheduled_time
         put = await self._database.write(lambda c: self._put(c, order, at))
+        asked = {question.party: question for question in put.questions}
         room = asyncio.Semaphore(AT_ONCE)
 
         async def ask(party: str) -> _Reply:
             async with room:
-                return await self._ask(order, person, text, party)
+                return await self._ask(order, at, person, text, asked[party])
 
         async with outside():
             replies = await asyncio.gather(*(ask(party) for party in order.parties))
@@ -77,46 +84,38 @@ class Parties:
         assert isinstance(recorded, QuestionsPut)
         return recorded
 
-    def _person_and_text(self, connection: Connection, order: AskParties) -> tuple[Person, dict[str, str]]:
+    def _person_and_text(self, connection: Connection, order: AskParties) -> tuple[Person, str | None]:
         """Whom it is about, and what is asked in words, where that was written down."""
-        text = {"text": papers.get(connection, self._keys, order.case, order.text)} if order.text else {}
+        text = papers.get(connection, self._keys, order.case, order.text) if order.text else None
         return get(connection, self._keys, root(order.case)), text
 
-    async def _ask(self, order: AskParties, person: Person, text: dict[str, str], party: str) -> _Reply:
+    async def _ask(
+        self, order: AskParties, at: datetime, person: Person, text: str | None, asked: Question
+    ) -> _Reply:
         """One party; its trouble is nobody else's. Who is not pushed to finds the question in its list."""
+        party = asked.party
         enterprise = self._registry.enterprise(party)
         if enterprise.channel is not Channel.PUSH:
             return _Reply()
-        question = question_id(self._keys, order.case, order.question.value, party)
-        body: dict[str, Any] = {
-            "type": "questions.asked",
-            "data": {
-                "questions": [
-                    {
-                        "id": question,
-                        "kind": order.question.value,
-                        "apps": list(order.parties[party]),
-                        "subject": subject(self._keys, enterprise, person).model_dump(exclude_none=True),
-                        "due_at": order.due_at.isoformat(),
-                        "identity_checked": order.activated_at is not None and enterprise.accepts_proof,
-                        **text,
-                    }
-                ]
-            },
-        }
+        sent = Sent(party, f"{asked.id}.{order.round}", MESSAGE_TYPE, OfQuestion(question=asked.id), at)
+        whose = subject(self._keys, enterprise, person)
+        checked = order.activated_at is not None and enterprise.accepts_proof
         try:
-            answer = await self._webhooks.ask(party, enterprise.endpoint, f"{question}.{order.round}", body)
-            said = SaidAtOnce.model_validate_json(answer or b"{}")
+            body = question_body(asked, whose, checked, text)
+            reply = await self._webhooks.ask(party, enterprise.endpoint, sent.message_id, body)
+            said = SaidAtOnce.model_validate_json(reply or b"{}").to(asked.id)
         except PortError as error:
             log.warning("question_failed", case=order.case, party=party, code=error.code)
-            return _Reply(failure=error.code)
+            failure = error.code
         except ValidationError:
             log.warning("answer_unreadable", case=order.case, party=party)
-            return _Reply(failure="answer_unreadable")
+            failure = UNREADABLE
         except Exception as error:  # noqa: BLE001 - a fault with one party must not stop the others
             log.error("question_fault", case=order.case, party=party, error=type(error).__name__)
-            return _Reply(failure="internal")
-        return _Reply(next((one.answer for one in said.answers if one.question == question), None))
+            failure = "internal"
+        else:
+            return _Reply(said, message=sent)
+        return _Reply(failure=failure, message=replace(sent, failure=failure))
 
     def _record(
         self,
@@ -135,6 +134,7 @@ class Parties:
         step = Append(order.case, order.kind, order.round, (heard,))
         (recorded,) = append(connection, self._keys, step)
         assert isinstance(recorded, Heard)
+        log_sent(connection, [reply.message for reply in replies.values() if reply.message])
         return recorded
 
     def _question(
@@ -161,6 +161,19 @@ class Parties:
             answered_at=at if answer is not None else None,
             failure=failure,
         )
+
+
+def question_body(asked: Question, whose: Subject, identity_checked: bool, text: str | None) -> Mapping[str, Any]:
+    """What a party's endpoint gets about a question."""
+    one: dict[str, Any] = {
+        "id": asked.id,
+        "kind": asked.kind.value,
+        "apps": list(asked.apps),
+        "subject": whose.model_dump(exclude_none=True),
+        "due_at": asked.due_at.isoformat(),
+        "identity_checked": identity_checked,
+    }
+    return {"type": MESSAGE_TYPE, "data": {"questions": [one if text is None else {**one, "text": text}]}}
 
 
 def _fits(answer: Answer, kind: QuestionKind) -> bool:

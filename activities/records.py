@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from temporalio import activity
 
 from activities import calendar
-from activities.contracts import CaseOpened, ExtendedClock, OpenCase, OpenUnbind, Recall, Recalled, Record
+from activities.contracts import CaseOpened, ExtendedClock, OpenCase, OpenUnbind, Recall, Recalled, Record, Standing
 from domain import sla, unbind
 from domain.case import CaseKind, Event, Model, fold, root
 from domain.registry import Registry
@@ -19,7 +19,7 @@ from store import vault
 from store.database import Database
 from store.ids import following_case_id, work_item_id
 from store.keys import KeyRing
-from store.ledger import Append, append, parse, read
+from store.ledger import Append, append, length, parse, read
 from store.projection import PROJECTIONS
 
 log = structlog.get_logger()
@@ -47,6 +47,11 @@ class Records:
         state = fold(FOLDS[order.kind], parse(rows))
         assert state is not None
         return Recalled(state=state.model_dump_json())
+
+    @activity.defn(name="look_at_ledger")
+    async def look_at_ledger(self, order: Recall) -> Standing:
+        """See `contracts.look_at_ledger`."""
+        return Standing(seq=await self._database.read(lambda c: length(c, order.case)))
 
     @activity.defn(name="open_case")
     async def open_case(self, order: OpenCase) -> CaseOpened:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -18,7 +18,6 @@ from standardwebhooks.webhooks import Webhook
 from activities.ports import HolderAnswer, HolderVerdict, Refused, Unavailable
 from domain.privacy import IdTail, PhoneNumber
 from domain.renewal import Hear
-from runtime.partners import Partners
 
 MOST_ANSWER_BYTES = 64 * 1024
 LONGEST_WAIT = 3600.0
@@ -29,11 +28,19 @@ TOTAL_SECONDS = 10.0
 """For a whole exchange: a partner that drips could hold us for ever."""
 
 
+class Secrets(Protocol):
+    """Where a partner's signing secrets are."""
+
+    async def secrets(self, tenant: str, now: datetime) -> tuple[str, ...]:
+        """Those that are good now, the newest first; none for a partner without."""
+        ...
+
+
 class PartnerHttp:
     """One pooled client for everything said to partners over HTTP. Made where an event loop runs."""
 
-    def __init__(self, partners: Partners) -> None:
-        self._partners = partners
+    def __init__(self, keys: Secrets) -> None:
+        self._keys = keys
         self._client = aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=100)
         )
@@ -43,17 +50,20 @@ class PartnerHttp:
         await self._client.close()
 
     async def send(self, partner: str, url: str, message_id: str, body: Mapping[str, Any]) -> bytes:
-        """Sign and post; the answer's JSON body. Raises `Unavailable` or `Refused`, never with a URL or a body."""
-        secret = self._partners.secret(partner)
-        if secret is None:
-            raise Refused("no_credentials", f"{partner} has no webhook secret: run `starter.py issue {partner}`")
-        payload = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        """Sign and post; the answer's JSON body. Raises `Unavailable` or `Refused`, never with a URL or a body.
+
+        While keys overlap, there is a signature by each: the partner takes the one it knows.
+        """
         now = datetime.now(UTC)
+        keys = await self._keys.secrets(partner, now)
+        if not keys:
+            raise Refused("no_credentials", f"{partner} has no signing key: run `starter.py key rotate {partner}`")
+        payload = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
         headers = {
             "content-type": "application/json",
             "webhook-id": message_id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": Webhook(secret).sign(message_id, now, payload),
+            "webhook-signature": " ".join(Webhook(key).sign(message_id, now, payload) for key in keys),
         }
         patience = aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=SILENT_SECONDS, sock_read=SILENT_SECONDS)
         try:

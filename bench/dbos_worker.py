@@ -23,6 +23,7 @@ from bench.textbook_models import AppOrder, RenewalOrder, Step
 from domain.unbind import Notice, Outcome
 from runtime import logs
 from store.database import Database
+from store.signing import SigningKeys
 
 POLL_SECONDS = 0.05
 """How often it looks for messages on SQLite; the default of 1 s would make it wait most of the time."""
@@ -130,7 +131,8 @@ async def run(folder: Path, url: str) -> None:
     """Serve standard input until it ends."""
     global hands
     house = House(folder)
-    database, http = Database(house.database_url), PartnerHttp(house.partners)
+    database = Database(house.database_url)
+    http = PartnerHttp(SigningKeys(database, house.keys))
     hands = AppSteps(house, database, HttpWebhooks(http))
     DBOS(config=config(url))
     DBOS.launch()

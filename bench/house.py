@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -19,7 +20,7 @@ from bench.plan import Timing
 from domain import sla, unbind
 from domain.privacy import PhoneNumber
 from domain.registry import Registry, load
-from runtime.partners import Partner, PartnerKind, Partners, issue
+from runtime.credentials import issue_missing
 from store import schema, vault
 from store.database import Database
 from store.ids import new_case_id, work_item_id
@@ -50,11 +51,6 @@ class House:
     def registry(self) -> Registry:
         """As many enterprises as the run has apps."""
         return load((self.folder / "registry.toml").read_text())
-
-    @cached_property
-    def partners(self) -> Partners:
-        """Every enterprise's secret."""
-        return Partners.load(self.folder / "partners.json")
 
     @cached_property
     def apps(self) -> tuple[str, ...]:
@@ -96,10 +92,10 @@ def build(folder: Path, apps: int, timing: Timing, partner_port: int) -> House:
     (folder / "registry.toml").write_text(
         'version = "bench"\n' + "\n".join(_enterprise(code, timing, partner_port) for code in codes)
     )
-    partners: list[Partner] = [issue(code, PartnerKind.ENTERPRISE, keys)[0] for code in codes]
-    Partners(partners=tuple(partners)).save(folder / "partners.json")
     house = House(folder)
     schema.upgrade(house.database_url)
+    with closing(Database(house.database_url)) as database:
+        issue_missing(database, house.registry, keys, folder / "credentials.json")
     return house
 
 

@@ -25,6 +25,7 @@ from bench.house import House
 from bench.textbook_activities import AppActivities
 from runtime import engine, logs
 from store.database import Database
+from store.signing import SigningKeys
 
 
 class NoMail:
@@ -46,7 +47,8 @@ def _methods(house: House, database: Database, http: PartnerHttp) -> list[Callab
 
 @asynccontextmanager
 async def _hands(house: House) -> AsyncIterator[tuple[Database, PartnerHttp]]:
-    database, http = Database(house.database_url), PartnerHttp(house.partners)
+    database = Database(house.database_url)
+    http = PartnerHttp(SigningKeys(database, house.keys))
     try:
         yield database, http
     finally:

@@ -1,16 +1,21 @@
-"""What a carrier's system does: renewals, reports of a number's life, and the certificate at its re-issue."""
+"""What a carrier's system does: renewals, one or many, reports of a number's life, the certificate at its re-issue."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.live import Live
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
 
 from commands.common import (
     NOT_RIGHT,
@@ -18,9 +23,9 @@ from commands.common import (
     As,
     AsJson,
     Case,
+    Client,
     Number,
     Reason,
-    Token,
     api,
     ask,
     err,
@@ -32,7 +37,7 @@ from commands.common import (
 )
 from commands.words import Fact
 from runtime import render
-from runtime.api import Api
+from runtime.api import FOR_PROGRAMS, Api
 from runtime.render import local, plain
 
 app = typer.Typer()
@@ -57,12 +62,12 @@ def renew(
     wait: Annotated[bool, typer.Option("--wait", help="Follow the renewal until its summary is sent.")] = False,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
 ) -> None:
     """Hand a renewal in, as a carrier's system would."""
     chosen = [code.strip() for code in apps.split(",") if code.strip()] if apps is not None else None
     since = moment("--activated-on", activated_on) if activated_on else None
-    gateway = api(url, token, CARRIER)
+    gateway = api(url, client, CARRIER)
     phone = ask("Phone number", number)
     since = since or moment("--activated-on", ask("When the holder's contract began, as 2026-08-01"))
     case = gateway.renew(phone, since, chosen, id_tail, datetime.now(UTC), key or secrets.token_urlsafe(16))
@@ -75,9 +80,9 @@ def renew(
 
 
 @app.command()
-def watch(case: Case, as_json: AsJson = False, url: ApiUrl = None, token: Token = None) -> None:
+def watch(case: Case, as_json: AsJson = False, url: ApiUrl = None, client: Client = None) -> None:
     """Follow a renewal live until its summary is sent."""
-    _follow(api(url, token, CARRIER), case, as_json)
+    _follow(api(url, client, CARRIER), case, as_json)
 
 
 def _follow(gateway: Api, case: str, as_json: bool) -> None:
@@ -86,6 +91,102 @@ def _follow(gateway: Api, case: str, as_json: bool) -> None:
             live.update(render.progress(view, max(err.height - 8, 5)))
             time.sleep(0.5)
     print_json(view) if as_json else out.print(render.progress(view, max(err.height - 8, 5)))
+
+
+# ── many renewals ────────────────────────────────────────────────────────────────────────────────────
+
+BATCHES = "/v1/renewal-batches"
+MOST_SHOWN = 50
+"""Refused lines in the table; `--json` has all of them."""
+
+
+@app.command()
+def batch(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="One renewal per line: CSV if its name ends so, NDJSON otherwise.", exists=True, dir_okay=False
+        ),
+    ],
+    key: Annotated[
+        str | None, typer.Option(help="Idempotency key; left out: made of the file, so that the file is its own key.")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until every line is done.")] = True,
+    as_json: AsJson = False,
+    url: ApiUrl = None,
+    client: Client = None,
+) -> None:
+    """Hand in many renewals as one file. The same file again goes on where it stopped; nothing is done twice."""
+    gateway = api(url, client, CARRIER)
+    view = _upload(gateway, file, key or f"file-{_digest(file)}")
+    if wait:
+        view = _wait_for(gateway, view)
+    refused = list(_refused(gateway, view))
+    if as_json:
+        print_json({**view, "refused": refused})
+    else:
+        _show_batch(view, refused)
+    if refused or view["counts"]["cancelled"]:
+        raise typer.Exit(NOT_RIGHT)
+
+
+def _upload(gateway: Api, file: Path, key: str) -> dict[str, Any]:
+    media = "text/csv" if file.suffix.lower() == ".csv" else "application/x-ndjson"
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("uploading", total=file.stat().st_size)
+
+        def pieces() -> Iterator[bytes]:
+            with file.open("rb") as opened:
+                while piece := opened.read(64 * 1024):
+                    yield piece
+                    bar.advance(task, len(piece))
+
+        headers = {"idempotency-key": key, "content-type": media}
+        view: dict[str, Any] = gateway.call("POST", BATCHES, content=pieces(), headers=headers)
+    return view
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _wait_for(gateway: Api, view: dict[str, Any]) -> dict[str, Any]:
+    """The batch when it is finished."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("handing in", total=view["lines"])
+        while not view["finished_at"]:
+            bar.update(task, completed=view["lines"] - view["counts"]["waiting"])
+            time.sleep(0.5)
+            view = gateway.call("GET", view["status_url"])
+    return view
+
+
+def _refused(gateway: Api, view: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    after: int | None = 0
+    while after is not None and view["counts"]["refused"]:
+        page = gateway.call("GET", view["lines_url"], params={"state": "refused", "after": after, "limit": 1000})
+        yield from page["lines"]
+        after = page["next"]
+
+
+def _show_batch(view: dict[str, Any], refused: list[dict[str, Any]]) -> None:
+    said = ", ".join(f"{count} {state}" for state, count in view["counts"].items() if count)
+    say(f"Batch {view['batch']} is {view['state']}: {view['lines']} lines, {said}.")
+    if not refused:
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("Line", "Code", "Why", "What to do"):
+        table.add_column(title, overflow="fold")
+    for one in refused[:MOST_SHOWN]:
+        problem = one["problem"]
+        words = (str(one["line"]), problem["code"], problem["detail"], problem["remedy"].partition(FOR_PROGRAMS)[0])
+        table.add_row(*map(Text, words))
+    out.print(table)
+    if len(refused) > MOST_SHOWN:
+        say(f"and {len(refused) - MOST_SHOWN} more; --json has all of them")
 
 
 # ── a number's life ──────────────────────────────────────────────────────────────────────────────────
@@ -99,7 +200,7 @@ def report(
     event_id: Annotated[str | None, typer.Option(help="Your own id; the same id again changes nothing.")] = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """Report what happened to a number."""
@@ -110,7 +211,7 @@ def report(
         "event": event.value,
         "occurred_at": when.isoformat(),
     }
-    done = api(url, token, who or CARRIER).call("POST", "/v1/number-events", json=body)
+    done = api(url, client, who or CARRIER).call("POST", "/v1/number-events", json=body)
     if as_json:
         print_json(done)
     else:
@@ -119,17 +220,17 @@ def report(
 
 @numbers.command()
 def find(
-    number: Number = None, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None
+    number: Number = None, as_json: AsJson = False, url: ApiUrl = None, client: Client = None, who: As = None
 ) -> None:
     """The case a number's life is kept in."""
-    gateway = api(url, token, who or CARRIER)
+    gateway = api(url, client, who or CARRIER)
     _brief(gateway.call("POST", "/v1/numbers/find", json={"number": ask("Phone number", number)}), as_json)
 
 
 @numbers.command()
-def show(case: Case, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None) -> None:
+def show(case: Case, as_json: AsJson = False, url: ApiUrl = None, client: Client = None, who: As = None) -> None:
     """Where a number stands, how it came there, and what became of what hung on it."""
-    view = api(url, token, who or CARRIER).call("GET", f"/v1/numbers/{case}")
+    view = api(url, client, who or CARRIER).call("GET", f"/v1/numbers/{case}")
     if as_json:
         print_json(view)
         return
@@ -142,10 +243,10 @@ def show(case: Case, as_json: AsJson = False, url: ApiUrl = None, token: Token =
 
 @numbers.command()
 def release(
-    number: Number = None, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None
+    number: Number = None, as_json: AsJson = False, url: ApiUrl = None, client: Client = None, who: As = None
 ) -> None:
     """Ask whether a cancelled number may be re-issued now."""
-    gateway = api(url, token, who or CARRIER)
+    gateway = api(url, client, who or CARRIER)
     done = gateway.call("POST", "/v1/numbers/release", json={"number": ask("Phone number", number)})
     if not as_json:
         say("It may be re-issued. Its certificate: starter.py number certificate " + done["case"])
@@ -158,11 +259,11 @@ def override(
     reason: Reason = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """Let the next release of a number pass before its time (supervisors); audited."""
-    gateway = api(url, token, who or SUPERVISOR)
+    gateway = api(url, client, who or SUPERVISOR)
     body = {"reason": ask("Why", reason)}
     done = gateway.call("POST", f"/v1/numbers/{case}/override", json=body)
     if not as_json:
@@ -177,12 +278,12 @@ def certificate(
     life: Annotated[int | None, typer.Option(min=1, help="Of which life; left out: the one released last.")] = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """The re-issue certificate: what was unbound, kept, unreported."""
     chosen = {"life": life} if life else {}
-    found = api(url, token, who or CARRIER).call("GET", f"/v1/numbers/{case}/certificate", params=chosen)
+    found = api(url, client, who or CARRIER).call("GET", f"/v1/numbers/{case}/certificate", params=chosen)
     if into is not None:
         into.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
     if as_json:
@@ -198,7 +299,7 @@ def verify(
     file: Annotated[Path, typer.Argument(help="A re-issue certificate.", exists=True, dir_okay=False)],
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """Check a re-issue certificate against the ledger; exit code 1 if it is not genuine."""
@@ -206,7 +307,7 @@ def verify(
         given = json.loads(file.read_text())
     except ValueError:
         raise typer.BadParameter("it is not JSON", param_hint="FILE") from None
-    found = api(url, token, who or CARRIER).call("POST", "/v1/certificates/verify", json={"certificate": given})
+    found = api(url, client, who or CARRIER).call("POST", "/v1/certificates/verify", json={"certificate": given})
     if as_json:
         print_json(found)
     elif found["genuine"]:

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from commands import carrier, citizen, desk
-from commands.common import ApiUrl, As, AsJson, Case, Token, api, out, print_json, say
+from commands.common import ApiUrl, As, AsJson, Case, Client, api, out, print_json, say
 from runtime import render
 from runtime.api import ApiError
 from runtime.render import plain
@@ -16,37 +16,37 @@ app = typer.Typer()
 
 
 @app.command()
-def show(case: Case, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None) -> None:
+def show(case: Case, as_json: AsJson = False, url: ApiUrl = None, client: Client = None, who: As = None) -> None:
     """Any case as a readable story, for case workers; a renewal app by app, for its carrier (`--as` for its story)."""
-    view = None if who or not _renewal(case) else _of_carrier(case, url, token)
+    view = None if who or not _renewal(case) else _of_carrier(case, url, client)
     if view is None:
-        story = api(url, token, who or desk.WORKER).call("GET", f"/v1/cases/{case}")
+        story = api(url, client, who or desk.WORKER).call("GET", f"/v1/cases/{case}")
         print_json(story) if as_json else out.print(render.story(story))
     else:
         print_json(view) if as_json else out.print(render.renewal(view))
 
 
-def _of_carrier(case: str, url: str | None, token: str | None) -> dict[str, Any] | None:
-    """A renewal as its carrier sees it; None for a case worker's token."""
+def _of_carrier(case: str, url: str | None, client: str | None) -> dict[str, Any] | None:
+    """A renewal as its carrier sees it; None for a case worker."""
     try:
-        return api(url, token, carrier.CARRIER).show(case)
+        return api(url, client, carrier.CARRIER).show(case)
     except ApiError as error:
-        if token and error.code == "not_allowed":
+        if client and error.code == "not_allowed":
             return None
         raise
 
 
 @app.command()
 def withdraw(
-    case: Case, check: citizen.Check = None, as_json: AsJson = False, url: ApiUrl = None, token: Token = None
+    case: Case, check: citizen.Check = None, as_json: AsJson = False, url: ApiUrl = None, client: Client = None
 ) -> None:
     """Withdraw a renewal (carriers) or a dispute (its citizen); what an enterprise has acknowledged goes on."""
     if case[0] == "D":
-        citizen.withdraw(api(url, token, citizen.CHANNEL), case, check, as_json)
+        citizen.withdraw(api(url, client, citizen.CHANNEL), case, check, as_json)
         return
     if not _renewal(case):
         raise typer.BadParameter("only renewals (R…) and disputes (D…) can be withdrawn", param_hint="CASE")
-    gateway = api(url, token, carrier.CARRIER)
+    gateway = api(url, client, carrier.CARRIER)
     result = gateway.withdraw(case)
     if as_json:
         print_json(result)

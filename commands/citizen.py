@@ -14,8 +14,8 @@ from commands.common import (
     ApiUrl,
     AsJson,
     Case,
+    Client,
     Number,
-    Token,
     api,
     ask,
     ask_all,
@@ -72,10 +72,10 @@ def check(
     language: Speaks = Language.ZH,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
 ) -> None:
     """Begin an identity check: a code goes out by short message. `code` enters it."""
-    begun = _begin(api(url, token, CHANNEL), purpose, number, id_tail, language)
+    begun = _begin(api(url, client, CHANNEL), purpose, number, id_tail, language)
     if as_json:
         print_json(begun)
         return
@@ -91,10 +91,10 @@ def code(
     ] = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
 ) -> None:
     """Enter the code of an identity check."""
-    found = _enter(api(url, token, CHANNEL), check, ask("Code from the short message", digits))
+    found = _enter(api(url, client, CHANNEL), check, ask("Code from the short message", digits))
     if as_json:
         print_json(found)
         return
@@ -103,9 +103,9 @@ def code(
 
 
 @app.command()
-def resend(check: CheckCase, as_json: AsJson = False, url: ApiUrl = None, token: Token = None) -> None:
+def resend(check: CheckCase, as_json: AsJson = False, url: ApiUrl = None, client: Client = None) -> None:
     """Have another code sent, a minute after the last; earlier ones count no more."""
-    found = api(url, token, CHANNEL).call("POST", f"/v1/identity-checks/{check}/resend")
+    found = api(url, client, CHANNEL).call("POST", f"/v1/identity-checks/{check}/resend")
     if as_json:
         print_json(found)
     else:
@@ -144,10 +144,10 @@ def query(
     wait: Wait = False,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
 ) -> None:
     """How many accounts hang on my number, or how many phone cards stand under my ID."""
-    gateway = api(url, token, CHANNEL)
+    gateway = api(url, client, CHANNEL)
     proof = check or _prove(gateway, Purpose.QUERY, number, id_tail, language)
     case = gateway.open("/v1/queries", {"check": proof, "target": target.value, "language": language.value})["case"]
     if wait:
@@ -164,10 +164,10 @@ def result(
     wait: Wait = False,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
 ) -> None:
     """Where my query, my dispute or my complaint stands, and what comes next."""
-    gateway = api(url, token, CHANNEL)
+    gateway = api(url, client, CHANNEL)
     if case[0] not in VIEWS:
         raise typer.BadParameter("a citizen's case begins with Q, D or C", param_hint="CASE")
     if wait and case[0] == "Q":
@@ -176,6 +176,43 @@ def result(
     path, show = VIEWS[case[0]]
     view = gateway.call("GET", f"/v1/{path}/{case}")
     print_json(view) if as_json else out.print(show(view))
+
+
+@app.command()
+def follow(
+    case: Case,
+    id_tail: IdTail = None,
+    language: Speaks = Language.ZH,
+    as_json: AsJson = False,
+    url: ApiUrl = None,
+    client: Client = None,
+) -> None:
+    """Look into a case of mine by its reference: a code goes to the number it is about."""
+    gateway = api(url, client, CHANNEL)
+    body = {
+        "reference": case,
+        "id_tail": ask(ID_TAIL, id_tail, hidden=True),
+        "origin": ORIGIN,
+        "language": language.value,
+    }
+    check = gateway.open("/v1/follows", body)["check"]
+    warn("If reference and ID tail fit, a code is on its way to the number of the case.")
+    token = _coded(gateway, check, lambda digits: _token(gateway, check, digits))["token"]
+    view = gateway.call("GET", "/v1/my-case", headers={"authorization": f"Bearer {token}"}, auth=None)
+    print_json(view) if as_json else out.print(render.my_case(view, language.value))
+
+
+def _token(gateway: Api, check: str, digits: str) -> dict[str, Any]:
+    """The token for the case; while the carriers are asked, wait for their word."""
+    while True:
+        try:
+            found: dict[str, Any] = gateway.call("POST", f"/v1/follows/{check}/code", json={"code": digits})
+        except ApiError as error:
+            if error.code != "confirming":
+                raise
+            time.sleep(WAIT_SECONDS)
+        else:
+            return found
 
 
 VIEWS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], RenderableType]]] = {
@@ -216,11 +253,11 @@ def dispute(
     language: Speaks = Language.ZH,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
 ) -> None:
     """Dispute accounts or cards that should not hang on my number or stand under my ID."""
     claims = [_claim(one) for one in claim or ()]
-    gateway = api(url, token, CHANNEL)
+    gateway = api(url, client, CHANNEL)
     if not claims:
         apps = ask_all("App, by its code")
         claims = [{"app": one, "reason": ask_word(f"Why {one}", ClaimReason).value} for one in apps]
@@ -242,9 +279,11 @@ def _claim(text: str) -> dict[str, str]:
 
 
 @app.command()
-def detail(case: Case, check: Check = None, as_json: AsJson = False, url: ApiUrl = None, token: Token = None) -> None:
+def detail(
+    case: Case, check: Check = None, as_json: AsJson = False, url: ApiUrl = None, client: Client = None
+) -> None:
     """The accounts of a dispute, masked; only the citizen sees them."""
-    gateway = api(url, token, CHANNEL)
+    gateway = api(url, client, CHANNEL)
     found = _detail(gateway, case, check or _prove(gateway, Purpose.FOLLOW))
     print_json(found) if as_json else out.print(render.detail(found))
 
@@ -261,11 +300,11 @@ def choose(
     check: Check = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
 ) -> None:
     """Say what is to become of each account of a dispute."""
     given = [_choice(one) for one in choices or ()]
-    gateway = api(url, token, CHANNEL)
+    gateway = api(url, client, CHANNEL)
     proof = check or _prove(gateway, Purpose.FOLLOW)
     found = {one["app"]: one for one in _detail(gateway, case, proof)["claims"]}
     wanted: dict[str, dict[str, str]] = {}
@@ -311,10 +350,10 @@ def unsolved(
     check: Check = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
 ) -> None:
     """The enterprise's answer or hotline did not settle it: a case worker takes over."""
-    gateway = api(url, token, CHANNEL)
+    gateway = api(url, client, CHANNEL)
     app_code = ask("App, by its code", of_app)
     proof = check or _prove(gateway, Purpose.FOLLOW)
     _acted(gateway, case, "unsolved", {"check": proof, "app": app_code}, as_json)
@@ -361,10 +400,10 @@ def complain(
     language: Speaks = Language.ZH,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
 ) -> None:
     """Complain: the wrong account was unbound, it is still bound, the enterprise says done and it is not."""
-    gateway = api(url, token, CHANNEL)
+    gateway = api(url, client, CHANNEL)
     body = {
         "kind": ask_word("What happened", ComplaintKind, kind).value,
         "text": ask("In your own words", text),
@@ -416,12 +455,17 @@ def _prove(
 ) -> str:
     """Number, ID tail and code, asked for one after the other; a wrong code is asked for again."""
     check: str = _begin(gateway, purpose, number, id_tail, language)["check"]
+    _coded(gateway, check, lambda digits: _enter(gateway, check, digits))
+    return check
+
+
+def _coded(gateway: Api, check: str, enter: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """What entering the code gives; a wrong one is asked for again."""
     while True:
         digits = ask("Code from the short message (empty: send another)", empty=True)
         try:
             if digits:
-                _enter(gateway, check, digits)
-                return check
+                return enter(digits)
             gateway.call("POST", f"/v1/identity-checks/{check}/resend")
         except ApiError as error:
             if error.code not in TRY_AGAIN:

@@ -44,10 +44,13 @@ def reference_or_item(text: str) -> str:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ApiUrl = Annotated[str | None, typer.Option("--api", envvar="JIEBANG_API", help="The gateway's address.")]
-Token = Annotated[str | None, typer.Option("--token", envvar="JIEBANG_TOKEN", help="Your token.")]
+Client = Annotated[
+    str | None,
+    typer.Option("--client", envvar="JIEBANG_CLIENT", help="Your client, as id:secret; best in the environment."),
+]
 As = Annotated[
     str | None,
-    typer.Option("--as", envvar="JIEBANG_AS", help="Whose token of `make up`: worker-lin, supervisor-wu, …"),
+    typer.Option("--as", envvar="JIEBANG_AS", help="Whose client of `make up`: worker-lin, supervisor-wu, …"),
 ]
 Case = Annotated[
     str,
@@ -57,9 +60,9 @@ Reason = Annotated[str | None, typer.Argument(help="Why, in a sentence; it is ke
 Number = Annotated[str | None, typer.Option(help="The phone number; asked for if left out.")]
 
 
-def api(url: str | None, token: str | None, who: str) -> Api:
+def api(url: str | None, client: str | None, who: str) -> Api:
     """The gateway, as this role or person."""
-    return Api.from_folder(configuration.load().folder, url, token, who)
+    return Api.from_folder(configuration.load().folder, url, client, who)
 
 
 def moment(option: str, text: str) -> datetime:

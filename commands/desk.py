@@ -7,16 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from commands import citizen
+from commands import citizen, search
 from commands.common import (
     NOT_RIGHT,
     ApiUrl,
     As,
     AsJson,
     Case,
+    Client,
     Number,
     Reason,
-    Token,
     api,
     ask,
     ask_all,
@@ -33,7 +33,7 @@ from runtime import render
 from runtime.render import plain
 
 app = typer.Typer()
-WORKER, SECOND, SUPERVISOR = "worker-chen", "worker-lin", "supervisor-wu"
+WORKER, SECOND, SUPERVISOR = search.WORKER, "worker-lin", "supervisor-wu"
 """Who one is at the embedded stack if one does not say: the first case worker, the second where two people are
 needed, the supervisor where it takes one."""
 
@@ -74,11 +74,11 @@ def queue(
     after: Annotated[str, typer.Option(help="Where the page before ended.")] = "",
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """The case workers' queues."""
-    gateway = api(url, token, who or WORKER)
+    gateway = api(url, client, who or WORKER)
     if name is None:
         counts: dict[str, int] = gateway.call("GET", "/v1/queues")
         if as_json:
@@ -97,19 +97,23 @@ def queue(
         say(f"There are more: --after {listing['next']}")
 
 
+app.command()(search.search)
+app.command()(search.export)
+
+
 # ── one case ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 @app.command()
-def claim(case: Case, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None) -> None:
+def claim(case: Case, as_json: AsJson = False, url: ApiUrl = None, client: Client = None, who: As = None) -> None:
     """Take a case on."""
-    _act(case, {"action": "claim"}, as_json, url, token, who)
+    _act(case, {"action": "claim"}, as_json, url, client, who)
 
 
 @app.command()
-def release(case: Case, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None) -> None:
+def release(case: Case, as_json: AsJson = False, url: ApiUrl = None, client: Client = None, who: As = None) -> None:
     """Give a case back to the queue."""
-    _act(case, {"action": "release"}, as_json, url, token, who)
+    _act(case, {"action": "release"}, as_json, url, client, who)
 
 
 @app.command()
@@ -118,11 +122,11 @@ def assign(
     to: Annotated[str | None, typer.Argument(help="A case worker's code; asked for if left out.")] = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """Give a case to somebody (supervisors)."""
-    _act(case, {"action": "assign", "to": ask("Whose it is to be", to)}, as_json, url, token, who or SUPERVISOR)
+    _act(case, {"action": "assign", "to": ask("Whose it is to be", to)}, as_json, url, client, who or SUPERVISOR)
 
 
 @app.command()
@@ -132,12 +136,12 @@ def note(
     attach: Annotated[list[str] | None, typer.Option(help="A reference to a document; may be repeated.")] = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """Write something down."""
     action = {"action": "note", "text": ask("Note", text), "attachments": attach or []}
-    _act(case, action, as_json, url, token, who)
+    _act(case, action, as_json, url, client, who)
 
 
 @app.command()
@@ -146,19 +150,19 @@ def pause(
     reason: Reason = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """Stop the clock of a case, or of one work item of an unbind request."""
-    _act(case, {"action": "pause", "reason": ask("Why", reason)}, as_json, url, token, who)
+    _act(case, {"action": "pause", "reason": ask("Why", reason)}, as_json, url, client, who)
 
 
 @app.command()
 def resume(
-    case: CaseOrItem, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None
+    case: CaseOrItem, as_json: AsJson = False, url: ApiUrl = None, client: Client = None, who: As = None
 ) -> None:
     """Let a clock go on; deadlines are later by as long as it stood."""
-    _act(case, {"action": "resume"}, as_json, url, token, who)
+    _act(case, {"action": "resume"}, as_json, url, client, who)
 
 
 @app.command()
@@ -168,11 +172,11 @@ def extend(
     days: Annotated[int, typer.Option(min=1, help="By how many days, 15 at most.")] = 5,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """Move a case's deadline."""
-    _act(case, {"action": "extend", "by": f"P{days}D", "reason": ask("Why", reason)}, as_json, url, token, who)
+    _act(case, {"action": "extend", "by": f"P{days}D", "reason": ask("Why", reason)}, as_json, url, client, who)
 
 
 @app.command()
@@ -181,11 +185,11 @@ def escalate(
     reason: Reason = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """Hand a case up to a supervisor."""
-    _act(case, {"action": "escalate", "reason": ask("Why", reason)}, as_json, url, token, who)
+    _act(case, {"action": "escalate", "reason": ask("Why", reason)}, as_json, url, client, who)
 
 
 @app.command()
@@ -194,11 +198,11 @@ def merge(
     into: Annotated[str, typer.Argument(help="The case that goes on.", parser=reference, metavar="CASE")],
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """Close a case in favour of one of the same kind that says the same."""
-    _act(case, {"action": "merge", "into": into}, as_json, url, token, who)
+    _act(case, {"action": "merge", "into": into}, as_json, url, client, who)
 
 
 @app.command()
@@ -208,14 +212,14 @@ def reopen(
     check: citizen.Check = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """Let a closed case go on: as a case worker with a reason, or as the citizen of a dispute with --check."""
     if check:
-        citizen.reopen(api(url, token, citizen.CHANNEL), case, check, as_json)
+        citizen.reopen(api(url, client, citizen.CHANNEL), case, check, as_json)
         return
-    _act(case, {"action": "reopen", "reason": ask("Why", reason)}, as_json, url, token, who)
+    _act(case, {"action": "reopen", "reason": ask("Why", reason)}, as_json, url, client, who)
 
 
 @app.command()
@@ -231,7 +235,7 @@ def decide(
     ] = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """Decide; it takes effect when somebody else approves."""
@@ -241,25 +245,25 @@ def decide(
     elif about is None and decision is None:
         about = ask("App, by its code (empty: the case as a whole)", empty=True)
     action = {"action": "propose", "decision": chosen.value, "about": about or "", "reason": ask("Why", reason)}
-    _act(case, action, as_json, url, token, who)
+    _act(case, action, as_json, url, client, who)
 
 
 @app.command()
-def approve(case: Case, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None) -> None:
+def approve(case: Case, as_json: AsJson = False, url: ApiUrl = None, client: Client = None, who: As = None) -> None:
     """Approve what somebody else decided."""
-    _act(case, {"action": "approve"}, as_json, url, token, who or SECOND)
+    _act(case, {"action": "approve"}, as_json, url, client, who or SECOND)
 
 
 @app.command()
-def reject(case: Case, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None) -> None:
+def reject(case: Case, as_json: AsJson = False, url: ApiUrl = None, client: Client = None, who: As = None) -> None:
     """Do not approve what somebody else decided."""
-    _act(case, {"action": "reject"}, as_json, url, token, who or SECOND)
+    _act(case, {"action": "reject"}, as_json, url, client, who or SECOND)
 
 
 def _act(
-    case: str, action: dict[str, Any], as_json: bool, url: str | None, token: str | None, who: str | None
+    case: str, action: dict[str, Any], as_json: bool, url: str | None, client: str | None, who: str | None
 ) -> None:
-    gateway = api(url, token, who or WORKER)
+    gateway = api(url, client, who or WORKER)
     if item := re.fullmatch(ITEM_ID, case):
         given = {"reason": action["reason"]} if "reason" in action else None
         done = gateway.call("POST", f"/v1/work-items/{item[0]}/{action['action']}", json=given)
@@ -286,7 +290,7 @@ def bulk(
     days: Annotated[int, typer.Option(min=1, help="For extend.")] = 5,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """One action on many cases; says which were not done and why (exit code 1)."""
@@ -300,7 +304,7 @@ def bulk(
     if action is Bulk.ASSIGN:
         body["to"] = ask("Whose they are to be", to)
     usual = {Bulk.ASSIGN: SUPERVISOR, Bulk.APPROVE: SECOND, Bulk.REJECT: SECOND}.get(action, WORKER)
-    done = api(url, token, who or usual).call("POST", "/v1/cases/act", json={"cases": cases, "action": body})
+    done = api(url, client, who or usual).call("POST", "/v1/cases/act", json={"cases": cases, "action": body})
     if as_json:
         print_json(done)
     else:
@@ -326,7 +330,7 @@ def settle(
     reason: Reason = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """Settle a dispute's claim that was solved by telephone."""
@@ -335,7 +339,7 @@ def settle(
         "settlement": ask_word("How", Settlement, settlement).value,
         "reason": ask("Why", reason),
     }
-    done = api(url, token, who or WORKER).call("POST", f"/v1/disputes/{case}/settle", json=body)
+    done = api(url, client, who or WORKER).call("POST", f"/v1/disputes/{case}/settle", json=body)
     print_json(done) if as_json else say(f"Settled. ({case} is {plain(done['status'])}.)")
 
 
@@ -346,12 +350,12 @@ def route(
     reason: Reason = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """Send a complaint another way: it goes on as a dispute or an investigation."""
     body = {"to": ask_word("Where to", Way, to).value, "reason": ask("Why", reason)}
-    done = api(url, token, who or WORKER).call("POST", f"/v1/complaints/{case}/route", json=body)
+    done = api(url, client, who or WORKER).call("POST", f"/v1/complaints/{case}/route", json=body)
     said = "It goes that way." if done["changed"] else "Nothing to do, it went that way already."
     print_json(done) if as_json else say(f"{said} ({case} is {plain(done['status'])}.)")
 
@@ -368,7 +372,7 @@ def investigate(
     ] = None,
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """Open an investigation from a case: one task with a deadline per party."""
@@ -376,7 +380,7 @@ def investigate(
     given = [one.partition(":") for one in ask_all("Party, or PARTY:APP,APP", party)]
     parties = {code: apps.split(",") if apps else [] for code, _, apps in given}
     body = {"from_case": case, "question": asked, "parties": parties}
-    opened = api(url, token, who or WORKER).open("/v1/investigations", body)
+    opened = api(url, client, who or WORKER).open("/v1/investigations", body)
     if as_json:
         print_json(opened)
     else:
@@ -384,9 +388,9 @@ def investigate(
 
 
 @app.command()
-def evidence(case: Case, as_json: AsJson = False, url: ApiUrl = None, token: Token = None, who: As = None) -> None:
+def evidence(case: Case, as_json: AsJson = False, url: ApiUrl = None, client: Client = None, who: As = None) -> None:
     """An investigation's joined record: what each party said, and who is missing."""
-    found = api(url, token, who or WORKER).call("GET", f"/v1/investigations/{case}")
+    found = api(url, client, who or WORKER).call("GET", f"/v1/investigations/{case}")
     print_json(found) if as_json else out.print(render.evidence(found))
 
 
@@ -396,11 +400,11 @@ def attest(
     matched: Annotated[bool, typer.Option("--matched/--not-matched", help="Whether they are the holder.")],
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """Say what came of an identity check at a counter (`counter` begins one)."""
-    done = api(url, token, who or WORKER).call(
+    done = api(url, client, who or WORKER).call(
         "POST", f"/v1/identity-checks/{check}/attest", json={"matched": matched}
     )
     if as_json:
@@ -417,7 +421,7 @@ def counter(
     channel: Annotated[str, typer.Option(help="The channel through which the proof will be used.")] = "mini-program",
     as_json: AsJson = False,
     url: ApiUrl = None,
-    token: Token = None,
+    client: Client = None,
     who: As = None,
 ) -> None:
     """Begin an identity check for somebody at a counter: no code goes out, `attest` says what came of it."""
@@ -428,7 +432,7 @@ def counter(
         "method": "counter",
         "channel": channel,
     }
-    begun = api(url, token, who or WORKER).open("/v1/identity-checks", body)
+    begun = api(url, client, who or WORKER).open("/v1/identity-checks", body)
     if as_json:
         print_json(begun)
     else:

@@ -18,7 +18,6 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from commands.common import NO_ANSWER, NOT_RIGHT, AsJson, err, out, print_json, say, warn
 from runtime import settings as configuration
-from runtime.partners import PartnerKind, add_partner, add_person
 
 if TYPE_CHECKING:
     from runtime.stack import Stack
@@ -124,16 +123,19 @@ def rotate_keys(as_json: AsJson = False) -> None:
 
 @app.command()
 def rewrap(as_json: AsJson = False) -> None:
-    """Lock every case's key with the current key; only after all workers and gateways know it (`rotate-keys`)."""
-    from store import vault
+    """Lock all that is locked with older keys with the current one; only after all workers and gateways know it."""
+    from store import accounts, signing, vault
 
     ring = _ring()
-    with _database() as database:
-        changed = database.write_now(lambda c: vault.rewrap(c, ring))
+    with database() as opened:
+        changed = opened.write_now(lambda c: vault.rewrap(c, ring))
+        keys = opened.write_now(lambda c: signing.rewrap(c, ring))
+        people = opened.write_now(lambda c: accounts.rewrap(c, ring))
     if as_json:
-        print_json({"current": ring.current, "changed": changed})
+        print_json({"current": ring.current, "changed": changed, "signing_keys": keys, "accounts": people})
     else:
-        say(f"{changed} cases were locked with {ring.current}, the others were already.")
+        done = f"{changed} cases, {keys} signing keys and {people} accounts"
+        say(f"{done} were locked with {ring.current}, the others were already.")
 
 
 @app.command()
@@ -157,26 +159,19 @@ def migrate(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def issue(
-    code: Annotated[str, typer.Argument(help="A carrier's or an enterprise's code in the registry, or a new one.")],
-    kind: Annotated[
-        PartnerKind | None, typer.Option(help="channel, case_worker or supervisor for somebody outside the registry.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Fresh credentials for a partner; older ones of the same code end. Restart the gateway and the workers."""
-    config = configuration.load()
-    if kind in (None, PartnerKind.CARRIER, PartnerKind.ENTERPRISE):
-        issued = add_partner(code, config.registry_data, config.key_ring, config.partners)
-    else:
-        issued = add_person(code, kind, config.key_ring, config.partners)
+def preflight(as_json: AsJson = False) -> None:
+    """Tell what would keep gateway and worker from starting with JIEBANG_ENV=production, and how to put it right."""
+    from runtime import production
+
+    found = production.findings(configuration.load())
     if as_json:
-        print_json(issued.model_dump())
-        return
-    say(f"Hand these to {code}; they are shown only now:")
-    for name, value in issued.model_dump().items():
-        if value:
-            say(f"  {name.replace('_', ' ')}: {value}")
+        print_json({"ok": not found, "findings": [vars(one) for one in found]})
+    elif not found:
+        say("Nothing here is insecure: fit for JIEBANG_ENV=production.")
+    for one in () if as_json else found:
+        warn(str(one), one.rule)
+    if found:
+        raise typer.Exit(NOT_RIGHT)
 
 
 # ── helpers ──────────────────────────────────────────────────────────────────────────────────────────
@@ -186,8 +181,9 @@ def _introduce(stack: Stack) -> None:
     for line in (
         f"gateway        {stack.api}   (OpenAPI at /openapi.json)",
         f"Temporal       {stack.temporal}   pages at {stack.temporal_ui}",
+        f"case desk      {stack.api}/sign-in   (be anybody, through the sandbox's OpenID provider)",
         f"sandbox world  {stack.world}/world/state",
-        f"worker metrics {stack.metrics}",
+        f"metrics        {stack.gateway_metrics} (gateway), {stack.metrics} (worker)",
         f"logs           {stack.folder}/logs",
         "",
         "Try, in another terminal:",
@@ -230,20 +226,21 @@ def _answering() -> Iterator[None]:
 
 
 @contextmanager
-def _database() -> Iterator[Database]:
+def database() -> Iterator[Database]:
+    """The database of the settings; one that does not answer is one sentence."""
     from store.database import Database
 
-    database = Database(configuration.load().database_url)
+    opened = Database(configuration.load().database_url)
     try:
         with _answering():
-            yield database
+            yield opened
     finally:
-        database.close()
+        opened.close()
 
 
 def _audited(what: str, job: Callable[[Database, Callable[[int], None]], T]) -> T:
     columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed} events"), TimeElapsedColumn())
     _ring()  # says what is wrong with it before a bar is drawn
-    with _database() as database, Progress(*columns, console=err, transient=True) as bar:
+    with database() as opened, Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task(what)
-        return job(database, lambda n: bar.update(task, completed=n))
+        return job(opened, lambda n: bar.update(task, completed=n))

@@ -105,6 +105,26 @@ class Queue(StrEnum):
     ESCALATED = "escalated"
     PAUSED = "paused"
     OPEN = "open"
+    ALL = "all"
+
+
+class Sort(StrEnum):
+    """What stands on top of a list of cases."""
+
+    DUE = "due"
+    DUE_LAST = "-due"
+    OPENED = "opened"
+    NEWEST = "-opened"
+
+
+class Waiting(StrEnum):
+    """Whose turn it is."""
+
+    CASE_WORKER = "case_worker"
+    CITIZEN = "citizen"
+    PARTY = "party"
+    CARRIER = "carrier"
+    NOBODY = "nobody"
 
 
 class Decision(StrEnum):

@@ -73,6 +73,7 @@ class RefusalCode(StrEnum):
     NOTHING_PROPOSED = "nothing_proposed"
     DECISION_PENDING = "decision_pending"
     SAME_PERSON = "same_person"
+    CHANGED_MEANWHILE = "changed_meanwhile"
     # numbers
     FREEZE_NOT_OVER = "freeze_not_over"
     ITEMS_UNREPORTED = "items_unreported"
@@ -91,3 +92,13 @@ class Refusal(Model):
     def __str__(self) -> str:
         where = f"{self.field}: " if self.field else ""
         return f"{where}{self.sentence} {self.remedy}"
+
+
+def changed_meanwhile() -> Refusal:
+    """Somebody acts on a case as they saw it, and it is not so any more."""
+    return Refusal(
+        code=RefusalCode.CHANGED_MEANWHILE,
+        field="If-Match",
+        sentence="The case has changed since you read it.",
+        remedy="Read it again, and act on what it says now.",
+    )

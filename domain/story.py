@@ -83,8 +83,7 @@ STORY: Mapping[CaseKind, Mapping[str, str]] = {
         "opened": "Somebody said to be the number's holder, to be proven {method}, for a {e.purpose}.",
         "code_asked": "Another code was asked for.",
         "code_sent": "A code went to the number by short message.",
-        "code_not_sent": "The SMS centre did not take the code ({e.code}); nobody is told, it would say which numbers "
-        "exist.",
+        "code_not_sent": "No code went out ({e.code}); nobody is told, it would say which numbers exist.",
         "wrong_code": "A wrong code was entered; tries left: {e.left}.",
         "locked": "Too many wrong codes: locked.",
         "code_accepted": "The right code was entered: they hold the phone.",

@@ -7,6 +7,7 @@ import argparse
 import uvicorn
 
 from gateway.app import create
+from gateway.connections import Connection
 from runtime import engine, logs, settings
 from runtime.settings import CANNOT_RUN
 
@@ -31,8 +32,11 @@ def main() -> None:
         port=given.port,
         log_config=None,
         access_log=False,
+        http=Connection,
         timeout_keep_alive=30,
-        limit_concurrency=1000,
+        timeout_graceful_shutdown=10,
+        proxy_headers=False,  # whom to believe is in JIEBANG_TRUSTED_PROXIES
+        reset_contextvars=True,  # no request's lines carry another one's case
         server_header=False,
     )
 

@@ -10,32 +10,55 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy import text
 
 from gateway import (
+    batches,
     casework,
+    clients,
     clocks,
     complaints,
     disputes,
+    export,
+    figures,
+    follow,
+    health,
     identity,
     investigations,
+    lists,
     mail_page,
+    my_case,
     numbers,
+    oauth,
+    oidc,
+    openapi,
+    pressure,
     problems,
     queries,
     questions,
     renewals,
+    search,
+    sign_in,
+    signing_keys,
+    trail,
+    webhooks,
     work_items,
 )
-from gateway.auth import Using, forget_old
+from gateway.auth import forget_old
+from gateway.batch_work import BatchWork
 from gateway.desk import AnswerDesk
 from gateway.intake import Intake, every
-from gateway.limits import BodyLimit
+from gateway.limits import Limited, Limits
+from gateway.metrics import EVERY_SECONDS, Metrics, Scrape
+from gateway.people import People
+from gateway.pressure import Load
 from gateway.services import Services
-from runtime import engine
-from runtime.settings import Settings, check_partners
-from store import vault
+from gateway.watched import Watched
+from runtime import engine, production, telemetry
+from runtime.settings import Settings
+from store import sent, sessions, vault
+from store.clients import Clients
 from store.database import Database
+from store.signing import SigningKeys
 
 SWEEP_SECONDS = 2.0
 CLEAN_SECONDS = 600.0
@@ -48,33 +71,47 @@ def bare() -> FastAPI:
         version="1",
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=openapi.operation_id,
         responses={"4XX": {"model": problems.Problem}, "503": {"model": problems.Problem}},
     )
     problems.install(app)
-    app.add_middleware(BodyLimit)
+    load = Load()
+    app.state.metrics = Metrics(load)
+    pressure.install(app, load)
+    app.add_middleware(Limited)
+    app.add_middleware(Watched, metrics=app.state.metrics)
     for router in (
+        health.router,
+        oauth.router,
+        clients.router,
+        sign_in.router,
+        oidc.router,
+        trail.router,
         renewals.router,
+        batches.router,
         work_items.router,
         queries.router,
         questions.router,
         mail_page.router,
+        lists.router,
+        search.router,
+        export.router,
         casework.router,
         clocks.router,
         identity.router,
+        follow.router,
+        my_case.router,
         disputes.router,
         investigations.router,
         complaints.router,
         numbers.router,
+        webhooks.router,
+        signing_keys.router,
+        figures.router,
     ):
         app.include_router(router)
     app.mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets"))
-
-    @app.get("/healthz", tags=["health"])
-    async def healthz(services: Using) -> dict[str, str]:
-        """Whether the gateway and its database answer."""
-        await services.database.read(lambda c: c.execute(text("SELECT 1")).scalar_one())
-        return {"status": "ok"}
-
+    openapi.install(app)
     return app
 
 
@@ -83,29 +120,55 @@ def create(settings: Settings) -> FastAPI:
 
     Raises EngineError and what `runtime.settings.CANNOT_RUN` lists, here and not first when it is served.
     """
-    check_partners(settings)
+    production.check(settings)
     temporal = engine.configured()
     app = bare()
-    keys, registry, partners = settings.key_ring, settings.registry_data, settings.partner_book
+    tracing = app.state.tracing = telemetry.configured("gateway")
+    metrics: Metrics = app.state.metrics
+    scrape = Scrape(settings.gateway_metrics, metrics) if settings.gateway_metrics else None
+    keys, registry, people = settings.key_ring, settings.registry_data, People.of(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database = Database(settings.database_url)
-        client = await engine.connect_later(temporal, keys)
+        client = await engine.connect_later(temporal, keys, telemetry.interceptors(tracing))
         intake, desk = Intake(database, keys, registry, client), AnswerDesk(client, database)
-        app.state.services = Services(database, keys, registry, partners, intake, desk)
+        app.state.services = Services(
+            database=database,
+            keys=keys,
+            registry=registry,
+            clients=Clients(database),
+            signing=SigningKeys(database, keys),
+            intake=intake,
+            desk=desk,
+            engine=client,
+            trust_client_cert=settings.trust_client_cert,
+            limits=Limits(keys.secret("limits"), settings.limits, settings.proxies),
+            people=people,
+        )
 
         async def clean() -> None:
             now = datetime.now(UTC)
-            await database.write(lambda c: vault.purge(c, now) + forget_old(c, now))
+            await database.write(
+                lambda c: vault.purge(c, now) + forget_old(c, now) + sessions.purge(c, now) + sent.prune(c, now)
+            )
 
+        metrics.watch(database, app.state.services.limits)
+        work = BatchWork(database, keys, intake)
         sweeps = [
             asyncio.create_task(every(SWEEP_SECONDS, "start", intake.sweep)),
+            asyncio.create_task(every(SWEEP_SECONDS, "batches", work.sweep)),
+            asyncio.create_task(every(CLEAN_SECONDS, "abandon", work.abandon)),
             asyncio.create_task(every(CLEAN_SECONDS, "clean", clean)),
+            asyncio.create_task(every(EVERY_SECONDS, "measure", lambda: metrics.measure(database))),
         ]
         yield
         for sweep in sweeps:
             sweep.cancel()
+        if scrape:
+            scrape.close()
+        if tracing:
+            tracing.shutdown()
         database.close()
 
     app.router.lifespan_context = lifespan

@@ -1,19 +1,27 @@
-"""Who is asking: a bearer token names the partner; what an enterprise sends is signed besides (Standard Webhooks)."""
+"""Who is asking: an access token names the client; what enterprises send is signed besides (Standard Webhooks)."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import hmac
+from base64 import b64decode
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Security
+from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
+from fastapi.security import OAuth2, SecurityScopes
 from sqlalchemy import Connection, delete, insert, select
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from domain.access import SCOPES, WORDS, Scope
+from gateway import sessions, tokens
+from gateway.caller import Caller
+from gateway.limits import Window
 from gateway.problems import fail
 from gateway.services import Services
-from runtime.partners import Partner, PartnerKind
+from store.clients import Client
 from store.tables import seen_messages
 
 REMEMBERED = timedelta(minutes=15)
@@ -26,42 +34,90 @@ def services(request: Request) -> Services:
     return found
 
 
-def _partner(services: Services, authorization: str | None, *kinds: PartnerKind) -> Partner:
-    scheme, _, token = (authorization or "").partition(" ")
-    partner = services.partners.by_token(token) if scheme.lower() == "bearer" and token else None
-    if partner is None:
+Using = Annotated[Services, Depends(services)]
+
+bearer = OAuth2(
+    scheme_name="oauth2",
+    description="`POST /oauth/token` with your client id and secret gives a bearer token for ten minutes",
+    flows=OAuthFlows(
+        clientCredentials=OAuthFlowClientCredentials(
+            tokenUrl="/oauth/token", scopes={scope.value: WORDS[scope] for scope in Scope}
+        )
+    ),
+    auto_error=False,
+)
+
+
+async def caller(
+    request: Request,
+    wanted: SecurityScopes,
+    services: Using,
+    authorization: Annotated[str | None, Depends(bearer)],
+) -> Caller:
+    """Who is calling, if they may do what the route asks for: by an access token, or by the cookie of a session."""
+    if authorization:
+        found = await _of_token(request, services, authorization)
+    else:
+        found = await sessions.of_cookie(request, services)
+    if found is None:
         raise fail(
             401,
             "not_signed_in",
             "The request carries no valid token.",
-            "Send Authorization: Bearer with your partner token.",
+            "Get one from POST /oauth/token and send it as Authorization: Bearer.",
         )
-    if partner.kind not in kinds:
-        doors = " or a ".join(kind.value.replace("_", " ") for kind in kinds)
-        raise fail(403, "not_allowed", f"This is a door for a {doors}.", "Use the token of such a partner.")
-    return partner
+    request.state.caller = found
+    await services.limits.take(Window.CLIENT, found.client, found.code, found.case)
+    if missing := [scope for scope in wanted.scopes if scope not in found.scopes]:
+        raise fail(
+            403,
+            "not_allowed",
+            f"This needs the scope {missing[0]}, which a {found.role.value.replace('_', ' ')} "
+            f"{'may have but this token has not' if Scope(missing[0]) in SCOPES[found.role] else 'never has'}.",
+            "Ask with a client that has it; GET /v1/me tells what yours has.",
+        )
+    return found
 
 
-Using = Annotated[Services, Depends(services)]
-Authorization = Annotated[str | None, Header(description="Bearer, and the partner's token")]
+def may(scope: Scope) -> Any:
+    """The dependency of a route: a caller who may do this. `Annotated[Caller, may(Scope.RENEWALS_READ)]`."""
+    return Security(caller, scopes=[scope.value])
 
 
-def door(*kinds: PartnerKind) -> Callable[..., Partner]:
-    """Who may come in: the dependency of a route for these kinds of partners."""
+async def _of_token(request: Request, services: Services, authorization: str) -> Caller | None:
+    scheme, _, token = authorization.partition(" ")
+    access = tokens.read(services.keys, token, datetime.now(UTC)) if scheme.lower() == "bearer" else None
+    client = await services.clients.alive(access.client) if access else None
+    if access is None or client is None:
+        return None
+    check_certificate(request, services, client)
+    scopes = access.scopes & (SCOPES[access.role] if access.case else client.scopes)
+    return Caller(access.tenant, access.role, scopes, access.client, access.case)
 
-    def who(services: Using, authorization: Authorization = None) -> Partner:
-        return _partner(services, authorization, *kinds)
 
-    return who
+def check_certificate(request: Request, services: Services, client: Client) -> None:
+    """Whether a client that has to come with its certificate does (RFC 9440, set by the proxy we trust)."""
+    if not client.certificate:
+        return
+    shown = _thumbprint(request.headers.get("client-cert", "")) if services.trust_client_cert else ""
+    if not hmac.compare_digest(shown, client.certificate):
+        raise fail(
+            401,
+            "certificate_needed",
+            "This client has to come with its client certificate.",
+            "Connect with mutual TLS through the proxy, with the certificate the client was made for.",
+        )
 
 
-AsCarrier = Annotated[Partner, Depends(door(PartnerKind.CARRIER))]
-AsEnterprise = Annotated[Partner, Depends(door(PartnerKind.ENTERPRISE))]
-AsParty = Annotated[Partner, Depends(door(PartnerKind.ENTERPRISE, PartnerKind.CARRIER))]
-"""An enterprise, or a carrier as the owner of phone cards."""
-AsChannel = Annotated[Partner, Depends(door(PartnerKind.CHANNEL))]
-AsStaff = Annotated[Partner, Depends(door(PartnerKind.CASE_WORKER, PartnerKind.SUPERVISOR))]
-AsSupervisor = Annotated[Partner, Depends(door(PartnerKind.SUPERVISOR))]
+def _thumbprint(header: str) -> str:
+    """SHA-256 (hex) of the certificate in a `Client-Cert` header; empty for none."""
+    word = header.strip()
+    if not (word.startswith(":") and word.endswith(":") and len(word) > 2):
+        return ""
+    try:
+        return hashlib.sha256(b64decode(word[1:-1], validate=True)).hexdigest()
+    except ValueError:
+        return ""
 
 
 class Signed:
@@ -70,7 +126,7 @@ class Signed:
     `message_id` is a keyed digest of the sender's own, which may say anything.
     """
 
-    def __init__(self, services: Services, partner: Partner, message_id: str, digest: str, body: bytes) -> None:
+    def __init__(self, services: Services, partner: Caller, message_id: str, digest: str, body: bytes) -> None:
         self._services = services
         self._message_id = message_id
         self._digest = digest
@@ -86,7 +142,7 @@ class Signed:
 
 async def signed(
     request: Request,
-    partner: AsParty,
+    partner: Annotated[Caller, may(Scope.WORK_ANSWER)],
     services: Using,
     webhook_id: Annotated[
         str, Header(max_length=120, description="Unique per message, the same at every retry")
@@ -101,15 +157,13 @@ async def signed(
         "webhook-timestamp": webhook_timestamp,
         "webhook-signature": webhook_signature,
     }
-    try:
-        Webhook(partner.secret).verify(body, headers, json_parse=False)
-    except (WebhookVerificationError, ValueError):
+    if not _fits(await services.signing.secrets(partner.code, datetime.now(UTC)), body, headers):
         raise fail(
             401,
             "bad_signature",
             "The signature does not fit, or its time is more than 5 minutes off.",
             "Sign webhook-id, webhook-timestamp and the raw body with your secret (Standard Webhooks).",
-        ) from None
+        )
     said = f"{request.method} {request.url.path} {hashlib.sha256(body).hexdigest()}"
     digest, kept_id = services.keys.token("message", said), services.keys.token("message-id", webhook_id)
     taken = await services.database.read(lambda c: _taken(c, partner.code, kept_id))
@@ -132,6 +186,17 @@ async def signed(
 
 
 SignedMessage = Annotated[Signed, Depends(signed)]
+
+
+def _fits(secrets: Iterable[str], body: bytes, headers: dict[str, str]) -> bool:
+    """Whether one of the sender's keys made the signature."""
+    for secret in secrets:
+        try:
+            Webhook(secret).verify(body, headers, json_parse=False)
+        except (WebhookVerificationError, ValueError):
+            continue
+        return True
+    return False
 
 
 def _taken(connection: Connection, partner: str, message_id: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Doors for case workers: queues, everything that can be done with a case, in bulk too, and its story.
+"""Doors for case workers: everything that can be done with a case, in bulk too, and its story.
 
 Every action is an update on the case's workflow, decided by the domain, in the ledger with who did it. What people
 write goes into the vault as papers before the workflow hears of it.
@@ -7,27 +7,27 @@ write goes into the vault as papers before the workflow hears of it.
 from __future__ import annotations
 
 import asyncio
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from domain import casework, story
+from domain.access import Scope
 from domain.case import Actor, ActorKind, CaseId, CaseKind, LinkKind, kind_of
 from domain.casework import DecisionKind, Waiting, WorkCommand, WorkerCode
 from domain.refusal import Refusal, RefusalCode
-from gateway.auth import AsStaff, Using
+from gateway import versions
+from gateway.auth import Using, may
+from gateway.caller import Caller
 from gateway.desk import CaseEnded, EngineBusy
 from gateway.problems import Problem, ProblemError, fail, of_refusal
 from gateway.renewals import CaseInPath, busy
 from gateway.services import Services
-from runtime.partners import Partner
-from store import papers, queues
-from store.queues import Place, Queue
+from store import papers, views
 from store.vault import NotInVault
 from store.views import CaseView, case_view
 from workflows.messages import Act, Done
@@ -38,7 +38,6 @@ MOST_CASES = 200
 """Cases in one bulk action."""
 
 AT_ONCE = 8
-PAGE = 100
 Words = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
@@ -114,27 +113,6 @@ WITH_REASON: Mapping[str, Callable[..., WorkCommand]] = {
 }
 
 
-class Listed(BaseModel):
-    """A case in a queue. Times are UTC."""
-
-    case: str
-    kind: CaseKind
-    status: str
-    waiting: Waiting
-    assignee: str
-    due_at: AwareDatetime | None
-    paused: bool
-    escalated: bool
-    opened_at: AwareDatetime
-
-
-class Listing(BaseModel):
-    """A page of a queue, what is due first on top."""
-
-    cases: list[Listed]
-    next: str | None = Field(description="Cursor of the following page; null: this is the last one")
-
-
 class Acted(BaseModel):
     """Where the case stands after the action; `changed` is false for a repetition."""
 
@@ -194,50 +172,38 @@ class Story(BaseModel):
     lines: list[Line]
 
 
-@router.get("/queues")
-async def count_queues(staff: AsStaff, services: Using) -> dict[Queue, int]:
-    """How many cases are in each queue; `mine` is the caller's."""
-    return await services.database.read(lambda c: queues.counts(c, staff.code, datetime.now(UTC)))
-
-
-@router.get("/cases")
-async def list_cases(
-    staff: AsStaff,
+@router.get("/cases/{case}", response_model=Story, responses=versions.RESPONSES)
+async def show_case(
+    case: CaseInPath,
+    staff: Annotated[Caller, may(Scope.DESK_READ)],
     services: Using,
-    queue: Queue = Queue.OPEN,
-    kind: CaseKind | None = None,
-    after: Annotated[str, Query(max_length=200)] = "",
-    limit: Annotated[int, Query(ge=1, le=PAGE)] = 50,
-) -> Listing:
-    """Cases of a queue, what is due first on top."""
-    place, now = _place(after), datetime.now(UTC)
-    rows = await services.database.read(lambda c: queues.page(c, queue, staff.code, now, kind, place, limit))
-    listed = [
-        Listed(case=row.case_id, **{name: getattr(row, name) for name in Listed.model_fields if name != "case"})
-        for row in rows
-    ]
-    return Listing(cases=listed, next=_cursor(listed[-1]) if len(listed) == limit else None)
-
-
-@router.get("/cases/{case}")
-async def show_case(case: CaseInPath, staff: AsStaff, services: Using) -> Story:
+    response: Response,
+    if_none_match: versions.IfNoneMatch = "",
+) -> Story | Response:
     """Any case as a story: who did what and when, what is next and when."""
-    view = await services.database.read(lambda c: case_view(c, case))
-    if view is None:
+    read = await services.database.read(lambda c: _read(c, services, case))
+    if read is None:
         raise _unknown(case)
-    notes = await services.database.read(lambda c: _notes(c, services, view))
-    return _told(view, notes, services)
+    view, notes, version = read
+    response.headers["etag"] = versions.etag(version)
+    return versions.unchanged(if_none_match, version) or _told(view, notes, services)
 
 
 @router.post("/cases/{case}/act")
-async def act(case: CaseInPath, action: Action, staff: AsStaff, services: Using) -> Acted:
-    """One action on one case."""
-    done = await _act(services, staff, case, action)
+async def act(
+    case: CaseInPath,
+    action: Action,
+    staff: Annotated[Caller, may(Scope.DESK_ACT)],
+    services: Using,
+    if_match: versions.IfMatch = "",
+) -> Acted:
+    """One action on one case. With `If-Match`, only if the case is still as you read it."""
+    done = await _act(services, staff, case, action, if_match)
     return Acted(case=case, status=done.status, changed=done.changed)
 
 
 @router.post("/cases/act")
-async def act_on_many(body: Bulk, staff: AsStaff, services: Using) -> BulkDone:
+async def act_on_many(body: Bulk, staff: Annotated[Caller, may(Scope.DESK_ACT)], services: Using) -> BulkDone:
     """One action on many cases; each is decided on its own."""
     room = asyncio.Semaphore(AT_ONCE)
 
@@ -254,19 +220,20 @@ async def act_on_many(body: Bulk, staff: AsStaff, services: Using) -> BulkDone:
     return BulkDone(of=len(wanted), done=len(wanted) - len(failed), not_done=failed)
 
 
-async def _act(services: Services, staff: Partner, case: str, action: Action) -> Done:
+async def _act(services: Services, staff: Caller, case: str, action: Action, if_match: str = "") -> Done:
     """Put away what was written, then let the workflow decide."""
     if kind_of(case) in (CaseKind.UNBIND, CaseKind.IDENTITY):
         raise fail(409, "no_case_work", f"There is no case work on {case}.", "Act on the case it belongs to.", "case")
     if await services.database.read(lambda c: case_view(c, case)) is None:
         raise _unknown(case)
+    expected = await versions.expected(services, case, if_match)
     if isinstance(action, Merge):
         await _link(services, case, action.into)
     try:
         command = await services.database.write(lambda c: _command(c, services, case, action, actor_of(staff)))
     except NotInVault:
         raise fail(410, "forgotten", "The person of this case is forgotten.", "Open a new case.", "case") from None
-    return await say(services, case, "act", Act(command=command))
+    return await say(services, case, "act", Act(command=command, expected=expected))
 
 
 async def say(services: Services, case: str, update: str, order: Any) -> Done:
@@ -280,7 +247,8 @@ async def say(services: Services, case: str, update: str, order: Any) -> Done:
             409, "case_closed", "The case has ended for good.", "Open a new one that names it.", "case"
         ) from None
     if done.refusal:
-        raise ProblemError(of_refusal(done.refusal))
+        changed = done.refusal.code is RefusalCode.CHANGED_MEANWHILE
+        raise ProblemError(of_refusal(done.refusal), etag=await versions.current(services, case) if changed else "")
     return done
 
 
@@ -326,9 +294,15 @@ def _command(connection: Connection, services: Services, case: str, action: Acti
             )
 
 
-def actor_of(staff: Partner) -> Actor:
+def actor_of(staff: Caller) -> Actor:
     """A case worker or a supervisor as the ledger names them."""
-    return Actor(kind=ActorKind(staff.kind.value), code=staff.code)
+    return Actor(kind=ActorKind(staff.role.value), code=staff.code)
+
+
+def _read(connection: Connection, services: Services, case: str) -> tuple[CaseView, dict[str, str], str] | None:
+    """A case, what was written in its course, and which version of it that is."""
+    view, version = case_view(connection, case), views.version(connection, case)
+    return (view, _notes(connection, services, view), version) if view and version else None
 
 
 def _notes(connection: Connection, services: Services, view: CaseView) -> dict[str, str]:
@@ -376,18 +350,3 @@ def _told(view: CaseView, notes: Mapping[str, str], services: Services) -> Story
 
 def _unknown(case: str) -> ProblemError:
     return fail(404, "unknown_case", f"There is no case {case}.", "Check the reference.", "case")
-
-
-def _cursor(last: Listed) -> str:
-    due = last.due_at or queues.NEVER
-    return urlsafe_b64encode(f"{due.isoformat()}|{last.case}".encode()).decode().rstrip("=")
-
-
-def _place(cursor: str) -> Place | None:
-    if not cursor:
-        return None
-    try:
-        due, _, case = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition("|")
-        return Place(datetime.fromisoformat(due).astimezone(UTC), case)
-    except ValueError:
-        raise fail(422, "malformed", "after: it is no cursor.", "Use `next` of the page before.", "after") from None

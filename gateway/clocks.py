@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, select
 
 from domain import unbind
+from domain.access import Scope
 from domain.case import root
-from gateway.auth import AsStaff, Using
+from gateway.auth import Using, may
+from gateway.caller import Caller
 from gateway.casework import Words, actor_of
 from gateway.desk import EngineBusy
 from gateway.problems import ProblemError, fail, of_refusal
@@ -36,7 +40,9 @@ class PauseBody(BaseModel):
 
 
 @router.post("/work-items/{item}/pause")
-async def pause(item: ItemInPath, body: PauseBody, staff: AsStaff, services: Using) -> Recorded:
+async def pause(
+    item: ItemInPath, body: PauseBody, staff: Annotated[Caller, may(Scope.DESK_ACT)], services: Using
+) -> Recorded:
     """Stop a work item's clock: no reminder and no breach while it stands. Pausing it again changes nothing."""
     try:
         reason = await services.database.write(lambda c: _paper(c, services.keys, item, body.reason))
@@ -46,7 +52,7 @@ async def pause(item: ItemInPath, body: PauseBody, staff: AsStaff, services: Usi
 
 
 @router.post("/work-items/{item}/resume")
-async def resume(item: ItemInPath, staff: AsStaff, services: Using) -> Recorded:
+async def resume(item: ItemInPath, staff: Annotated[Caller, may(Scope.DESK_ACT)], services: Using) -> Recorded:
     """Let the clock go on; reminder and deadline are later by as long as it stood."""
     return await _said(services, unbind.Resume(item=item, actor=actor_of(staff)))
 

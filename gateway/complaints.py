@@ -11,18 +11,19 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from domain import complaint
+from domain.access import Scope
 from domain.case import AppCode, CaseId, CaseKind, kind_of, root
 from domain.complaint import ComplaintKind, ComplaintStatus, Ending, State, Way
 from domain.messages import Language
 from domain.proof import Purpose
 from domain.refusal import Refusal
-from gateway.auth import AsChannel, AsStaff, Using
+from gateway.auth import Using, may
+from gateway.caller import Caller
 from gateway.casework import actor_of, say
 from gateway.intake import Admitted, Opening
 from gateway.problems import ProblemError, fail, of_refusal
 from gateway.renewals import CaseInPath
 from gateway.services import Services
-from runtime.partners import Partner
 from store import papers, proofs, vault
 from store.ids import new_case_id, new_paper_id
 from store.projection import load_state
@@ -138,7 +139,11 @@ NEXT: Mapping[ComplaintStatus, Mapping[Language, str]] = {
 
 @router.post("/complaints", status_code=202)
 async def submit(
-    body: ComplaintRequest, response: Response, channel: AsChannel, services: Using, idempotency_key: Key
+    body: ComplaintRequest,
+    response: Response,
+    channel: Annotated[Caller, may(Scope.CASES_OPEN)],
+    services: Using,
+    idempotency_key: Key,
 ) -> Accepted:
     """Complain for a citizen; the same Idempotency-Key with the same body gives the same case."""
     admitted = await _admitted(services, channel.code, body, idempotency_key)
@@ -152,7 +157,9 @@ async def submit(
 
 
 @router.get("/complaints/{case}")
-async def show(case: CaseInPath, channel: AsChannel, services: Using) -> ComplaintView:
+async def show(
+    case: CaseInPath, channel: Annotated[Caller, may(Scope.CASES_FOLLOW)], services: Using
+) -> ComplaintView:
     """Where a complaint stands, where it went and what is next."""
     state = await _own(services, channel, case)
     return ComplaintView(
@@ -172,7 +179,9 @@ async def show(case: CaseInPath, channel: AsChannel, services: Using) -> Complai
 
 
 @router.post("/complaints/{case}/route")
-async def route(case: CaseInPath, body: RouteRequest, staff: AsStaff, services: Using) -> Routed:
+async def route(
+    case: CaseInPath, body: RouteRequest, staff: Annotated[Caller, may(Scope.DESK_ACT)], services: Using
+) -> Routed:
     """Send a complaint another way: it goes on as a dispute or an investigation besides what it went on as before."""
     try:
         reason = await services.database.write(lambda c: _reason(c, services, case, body.reason))
@@ -251,7 +260,7 @@ def _reason(connection: Connection, services: Services, case: str, text: str) ->
     return papers.put(connection, services.keys, case, text)
 
 
-async def _own(services: Services, channel: Partner, case: str) -> State:
+async def _own(services: Services, channel: Caller, case: str) -> State:
     """The complaint if it came through this channel; the same words if it came through another, or there is none."""
     try:
         state: State = await services.database.read(lambda c: load_state(c, CaseKind.COMPLAINT, case))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -31,6 +32,12 @@ T = TypeVar("T")
 
 MOST_WAITING = 5000
 """Commands of one case that may wait; more are turned away for now."""
+
+MOST_WAITING_IN_ALL = 50_000
+"""Commands of all cases that may wait."""
+
+MOST_UPDATES = 64
+"""Updates under way at once: a slow engine must not have all requests wait for it, so that nobody can even read."""
 
 UPDATE_SECONDS = 20.0
 """How long an update may take before the caller is asked to repeat it."""
@@ -62,6 +69,9 @@ class AnswerDesk:
         self._database = database
         self._waiting: dict[str, deque[_Waiting]] = defaultdict(deque)
         self._busy: dict[str, asyncio.Task[None]] = {}
+        self._waiting_in_all = 0
+        self._batches = asyncio.Semaphore(MOST_UPDATES)
+        self._updates = 0
 
     async def take(self, commands: Sequence[unbind.ItemCommand]) -> list[Taken | EngineBusy]:
         """What became of each command, in order; EngineBusy for those that have to be repeated."""
@@ -76,7 +86,7 @@ class AnswerDesk:
         """The holder's withdrawal. Raises EngineBusy, CaseEnded."""
         handle = self._client.get_workflow_handle_for(RenewalWorkflow.run, case)
         try:
-            async with asyncio.timeout(UPDATE_SECONDS):
+            async with self._update(), asyncio.timeout(UPDATE_SECONDS):
                 return await handle.execute_update(RenewalWorkflow.withdraw)
         except RPCError as error:
             if await self._has_ended(case, error):
@@ -90,7 +100,7 @@ class AnswerDesk:
         """One update to a case's workflow, by its name; the workflow's answer. Raises EngineBusy, CaseEnded."""
         handle = self._client.get_workflow_handle(case)
         try:
-            async with asyncio.timeout(UPDATE_SECONDS):
+            async with self._update(), asyncio.timeout(UPDATE_SECONDS):
                 said: T = await handle.execute_update(update, order, result_type=form)
                 return said
         except RPCError as error:
@@ -106,13 +116,29 @@ class AnswerDesk:
         if case is None:
             done.set_result(Taken(item=command.item, refusal=unbind.refuse_unknown(command.item)))
             return done
-        if len(self._waiting[case]) >= MOST_WAITING:
+        if self._waiting_in_all >= MOST_WAITING_IN_ALL or len(self._waiting[case]) >= MOST_WAITING:
             done.set_exception(EngineBusy())
             return done
+        self._waiting_in_all += 1
+        done.add_done_callback(self._answered)
         self._waiting[case].append(_Waiting(command, done))
         if case not in self._busy:
             self._busy[case] = asyncio.create_task(self._drain(case))
         return done
+
+    def _answered(self, _done: asyncio.Future[Taken]) -> None:
+        self._waiting_in_all -= 1
+
+    @asynccontextmanager
+    async def _update(self) -> AsyncIterator[None]:
+        """One of the updates that may be under way at once. Raises EngineBusy."""
+        if self._updates >= MOST_UPDATES:
+            raise EngineBusy
+        self._updates += 1
+        try:
+            yield
+        finally:
+            self._updates -= 1
 
     async def _drain(self, case: str) -> None:
         """Send what waits for a case, a batch at a time, until nothing does."""
@@ -135,7 +161,7 @@ class AnswerDesk:
         commands = Batch(commands=tuple(waiting.command for waiting in batch))
         handle = self._client.get_workflow_handle_for(UnbindWorkflow.run, case)
         try:
-            async with asyncio.timeout(UPDATE_SECONDS):
+            async with self._batches, asyncio.timeout(UPDATE_SECONDS):
                 taken = (await handle.execute_update(UnbindWorkflow.take, commands)).taken
         except RPCError as error:
             if not await self._has_ended(case, error):

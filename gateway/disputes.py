@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, select
 
 from domain import dispute, query, question
+from domain.access import Scope
 from domain.case import AppCode, CaseId, CaseKind, kind_of
 from domain.casework import REOPEN_WITHIN, Waiting
 from domain.dispute import Claim, ClaimReason, ClaimState, DisputeStatus, Ground, Settlement, State, Wish
@@ -21,13 +22,13 @@ from domain.proof import Purpose
 from domain.question import AccountRef
 from domain.refusal import Refusal, RefusalCode
 from domain.unbind import Item, ItemState
-from gateway.auth import AsChannel, AsStaff, Using
+from gateway.auth import Using, may
+from gateway.caller import Caller
 from gateway.casework import Words, actor_of, say
 from gateway.intake import Admitted, Opening
 from gateway.problems import ProblemError, fail, of_refusal
 from gateway.renewals import CaseInPath
 from gateway.services import Services
-from runtime.partners import Partner
 from store import papers, proofs, vault
 from store.ids import new_case_id
 from store.keys import KeyRing
@@ -221,7 +222,11 @@ class DetailView(BaseModel):
 
 @router.post("/disputes", status_code=202)
 async def submit(
-    body: DisputeRequest, response: Response, channel: AsChannel, services: Using, idempotency_key: Key
+    body: DisputeRequest,
+    response: Response,
+    channel: Annotated[Caller, may(Scope.CASES_OPEN)],
+    services: Using,
+    idempotency_key: Key,
 ) -> Accepted:
     """Dispute for a citizen; the same Idempotency-Key with the same body gives the same case."""
     admitted = await _admitted(services, channel.code, body, idempotency_key)
@@ -343,10 +348,10 @@ def _unknown_app(app: str) -> Refusal:
 
 
 @router.get("/disputes/{case}")
-async def show(case: CaseInPath, channel: AsChannel, services: Using) -> DisputeView:
+async def show(case: CaseInPath, channel: Annotated[Caller, may(Scope.CASES_FOLLOW)], services: Using) -> DisputeView:
     """Where a dispute stands, claim by claim: why not, what comes next, and when."""
     state = await _own(services, channel, case)
-    items = await services.database.read(lambda c: _items(c, state))
+    items = await services.database.read(lambda c: carried_out(c, state))
     return presented(state, items, services, datetime.now(UTC))
 
 
@@ -355,7 +360,7 @@ async def detail(
     case: CaseInPath,
     check: Annotated[CaseId, Query(description="A verified identity check that may follow this case")],
     response: Response,
-    channel: AsChannel,
+    channel: Annotated[Caller, may(Scope.CASES_FOLLOW)],
     services: Using,
 ) -> DetailView:
     """What only the citizen may see: the accounts, masked, and the link to an enterprise's own check."""
@@ -363,7 +368,7 @@ async def detail(
     response.headers["cache-control"] = "no-store"
     try:
         claims = await services.database.read(
-            lambda c: [_detail(c, services.keys, state, one) for one in _all(state)]
+            lambda c: [detailed(c, services.keys, state, one) for one in _all(state)]
         )
     except NotInVault:
         raise _forgotten() from None
@@ -371,25 +376,33 @@ async def detail(
 
 
 @router.post("/disputes/{case}/choose")
-async def choose(case: CaseInPath, body: ChooseBody, channel: AsChannel, services: Using) -> Acted:
+async def choose(
+    case: CaseInPath, body: ChooseBody, channel: Annotated[Caller, may(Scope.CASES_OPEN)], services: Using
+) -> Acted:
     """Unbind, cancel or keep, account by account. An enterprise is asked once for all that is chosen together."""
     return await _act(services, channel, case, body, "choose", dispute.Choose(choices=body.choices))
 
 
 @router.post("/disputes/{case}/unsolved")
-async def unsolved(case: CaseInPath, body: UnsolvedBody, channel: AsChannel, services: Using) -> Acted:
+async def unsolved(
+    case: CaseInPath, body: UnsolvedBody, channel: Annotated[Caller, may(Scope.CASES_OPEN)], services: Using
+) -> Acted:
     """The enterprise's hotline did not solve it: a case worker takes it on."""
     return await _act(services, channel, case, body, "unsolved", dispute.Unsolved(app=body.app))
 
 
 @router.post("/disputes/{case}/withdraw")
-async def withdraw(case: CaseInPath, body: Follow, channel: AsChannel, services: Using) -> Acted:
+async def withdraw(
+    case: CaseInPath, body: Follow, channel: Annotated[Caller, may(Scope.CASES_OPEN)], services: Using
+) -> Acted:
     """Withdraw what no enterprise has acknowledged."""
     return await _act(services, channel, case, body, "withdraw", dispute.Withdraw())
 
 
 @router.post("/disputes/{case}/reopen")
-async def reopen(case: CaseInPath, body: Follow, channel: AsChannel, services: Using) -> Acted:
+async def reopen(
+    case: CaseInPath, body: Follow, channel: Annotated[Caller, may(Scope.CASES_OPEN)], services: Using
+) -> Acted:
     """Go on with a closed dispute, within 30 days."""
     return await _act(services, channel, case, body, "take_up", dispute.TakeUp())
 
@@ -398,7 +411,9 @@ async def reopen(case: CaseInPath, body: Follow, channel: AsChannel, services: U
 
 
 @router.post("/disputes/{case}/settle")
-async def settle(case: CaseInPath, body: SettleBody, staff: AsStaff, services: Using) -> Acted:
+async def settle(
+    case: CaseInPath, body: SettleBody, staff: Annotated[Caller, may(Scope.DESK_ACT)], services: Using
+) -> Acted:
     """Say how a claim was settled by telephone; whoever says so has claimed the case."""
     await _known(services, case)
     try:
@@ -412,7 +427,7 @@ async def settle(case: CaseInPath, body: SettleBody, staff: AsStaff, services: U
 # ── steps ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _act(services: Services, channel: Partner, case: str, body: Follow, update: str, command: Any) -> Acted:
+async def _act(services: Services, channel: Caller, case: str, body: Follow, update: str, command: Any) -> Acted:
     """Something the citizen does, whoever they have proven to be."""
     await _followed(services, channel, case, body.check)
     return await _said(services, case, update, command)
@@ -423,7 +438,7 @@ async def _said(services: Services, case: str, update: str, command: Any) -> Act
     return Acted(case=case, status=DisputeStatus(done.status), changed=done.changed)
 
 
-async def _followed(services: Services, channel: Partner, case: str, check: str) -> State:
+async def _followed(services: Services, channel: Caller, case: str, check: str) -> State:
     """The dispute, if this check may look into it and act on it."""
     state = await _own(services, channel, case)
     at, keys = datetime.now(UTC), services.keys
@@ -433,7 +448,7 @@ async def _followed(services: Services, channel: Partner, case: str, check: str)
     return state
 
 
-async def _own(services: Services, channel: Partner, case: str) -> State:
+async def _own(services: Services, channel: Caller, case: str) -> State:
     """The dispute if it came through this channel; the same words if it is another's or nobody's."""
     state = await _known(services, case)
     if state.channel != channel.code:
@@ -462,7 +477,7 @@ def _forgotten() -> ProblemError:
 # ── what is shown ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _items(connection: Connection, state: State) -> dict[tuple[str, str], Item]:
+def carried_out(connection: Connection, state: State) -> dict[tuple[str, str], Item]:
     """The work items that carry the choices out, by unbind request and app."""
     parts = [one.part for one in state.rounds]
     rows = connection.execute(
@@ -527,7 +542,9 @@ def _claim(state: State, claim: Claim, item: Item | None, services: Services, no
     )
 
 
-def _detail(connection: Connection, keys: KeyRing, state: State, claim: Claim) -> ClaimDetail:
+def detailed(connection: Connection, keys: KeyRing, state: State, claim: Claim) -> ClaimDetail:
+    """What the citizen alone may see of a claim. Raises NotInVault once their person is forgotten."""
+
     def paper(key: str) -> str:
         return papers.get(connection, keys, state.case, key)
 

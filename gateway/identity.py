@@ -14,20 +14,22 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import Connection
 
 from domain import identity
+from domain.access import Role, Scope
 from domain.case import CASE_ID, Actor, ActorKind, CaseKind, EnterpriseCode, PartyCode
 from domain.messages import Language
 from domain.privacy import IdTail, PhoneNumber
 from domain.proof import Method, Purpose
 from domain.refusal import Refusal, RefusalCode
 from domain.registry import Registry
-from gateway.auth import AsChannel, Signed, Using, door, signed
+from gateway.auth import Signed, Using, may, signed
+from gateway.caller import Caller
 from gateway.desk import CaseEnded, EngineBusy
 from gateway.intake import Opening
+from gateway.limits import Window
 from gateway.problems import Problem, ProblemError, fail, of_refusal
 from gateway.renewals import busy
 from gateway.services import Services
-from runtime.partners import Partner, PartnerKind
-from store import codes
+from store import clients, codes
 from store.ids import new_case_id
 from store.keys import KeyRing
 from store.projection import load_state
@@ -36,12 +38,8 @@ from workflows.messages import Done, TryCode
 
 router = APIRouter(prefix="/v1", tags=["identity checks"])
 
-STAFF = (PartnerKind.CASE_WORKER, PartnerKind.SUPERVISOR)
 SOME_CODE = identity.Try(right=False)
 """To ask the domain whether a code is wanted at all; which one it is, is for the workflow to judge."""
-
-AsOpener = Annotated[Partner, Depends(door(PartnerKind.CHANNEL, *STAFF))]
-AsAttester = Annotated[Partner, Depends(door(PartnerKind.ENTERPRISE, *STAFF))]
 
 
 def _number(text: str) -> str:
@@ -56,6 +54,17 @@ def _id_tail(text: str) -> str:
         return IdTail.parse(text).value
     except ValueError as error:
         raise PydanticCustomError("id_tail", "{why}", {"why": str(error)}) from None
+
+
+Tail = Annotated[str, Field(max_length=10, description="Last six of the holder's ID"), AfterValidator(_id_tail)]
+Origin = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9._:@-]{1,80}$",
+        description="The channel's own opaque word for the citizen's session; needed where a code is sent. Codes to "
+        "one number are a minute apart per origin, and no origin holds up another",
+    ),
+]
 
 
 class CheckRequest(BaseModel):
@@ -81,17 +90,10 @@ class CheckRequest(BaseModel):
     number: Annotated[str, Field(max_length=20), AfterValidator(_number)] = Field(
         description="Mainland mobile number, +86 optional"
     )
-    id_tail: Annotated[str, Field(max_length=10), AfterValidator(_id_tail)] = Field(
-        description="Last six of the holder's ID"
-    )
+    id_tail: Tail
     purpose: Purpose = Field(description="The proof is good for nothing else")
     method: Method = Method.CODE_AND_ID_TAIL
-    origin: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z0-9._:@-]{1,80}$",
-        description="The channel's own opaque word for the citizen's session; needed where a code is sent. Codes to "
-        "one number are a minute apart per origin, and no origin holds up another",
-    )
+    origin: Origin | None = None
     enterprise: EnterpriseCode | None = Field(None, description="Who checks, for the method enterprise")
     channel: PartyCode | None = Field(
         None, description="From a case worker: the channel through which the proof will be used"
@@ -161,7 +163,11 @@ Key = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=80
 
 @router.post("/identity-checks", status_code=202)
 async def start(
-    body: CheckRequest, response: Response, partner: AsOpener, services: Using, idempotency_key: Key
+    body: CheckRequest,
+    response: Response,
+    partner: Annotated[Caller, may(Scope.CHECKS_OPEN)],
+    services: Using,
+    idempotency_key: Key,
 ) -> Accepted:
     """Start a check (身份核验); for the method with a code, one goes to the number by short message."""
     if body.method is Method.CODE_AND_ID_TAIL and not body.origin:
@@ -169,13 +175,13 @@ async def start(
     now = datetime.now(UTC)
     command = identity.Open(
         case=new_case_id(CaseKind.IDENTITY),
-        channel=_channel(body, partner, services),
+        channel=await _channel(body, partner, services),
         number=PhoneNumber(body.number).mask(),
         method=body.method,
         attester=_attester(body, services.registry),
         purpose=body.purpose,
         language=body.language,
-        actor=Actor(kind=ActorKind(partner.kind.value), code=partner.code),
+        actor=Actor(kind=ActorKind(partner.role.value), code=partner.code),
     )
     first = identity.open_check(command, now, services.registry.identity)
     if isinstance(first, Refusal):
@@ -184,9 +190,21 @@ async def start(
     wanted = opening(
         services.keys, partner.code, idempotency_key, body.model_dump_json(), first, person, body.origin or ""
     )
+    return await begun(services, wanted, first, body.origin or "", response)
+
+
+async def begun(
+    services: Services, wanted: Opening, first: identity.Opened, origin: str, response: Response
+) -> Accepted:
+    """Open a check, if a code may be sent now where one is to be. Raises ProblemError."""
+    turn = _whose_turn(services.keys, first, wanted.person, origin)
+    if first.method is Method.CODE_AND_ID_TAIL and not await services.intake.earlier(
+        wanted.partner, wanted.key, wanted.wording
+    ):
+        await _may_send(services, first.channel, *turn)
     admitted = await services.intake.open(wanted)
     if isinstance(admitted, Refusal):
-        raise ProblemError(of_refusal(admitted), await _seconds_left(services, first, person, body.origin or ""))
+        raise ProblemError(of_refusal(admitted), await _seconds_left(services, first, turn))
     state = await services.database.read(lambda c: load_state(c, CaseKind.IDENTITY, admitted.case))
     url = f"/v1/identity-checks/{admitted.case}"
     response.headers["location"] = url
@@ -196,42 +214,54 @@ async def start(
 
 
 @router.get("/identity-checks/{check}")
-async def show(check: CheckInPath, partner: AsOpener, services: Using) -> CheckView:
+async def show(check: CheckInPath, partner: Annotated[Caller, may(Scope.CHECKS_OPEN)], services: Using) -> CheckView:
     """Where a check stands: tries left, when another code can be sent, how long the proof is good."""
-    return presented(await _own(services, partner, check), services.registry)
+    return presented(await own(services, partner, check), services.registry)
 
 
 @router.post("/identity-checks/{check}/code")
-async def enter(check: CheckInPath, body: CodeBody, partner: AsChannel, services: Using) -> CheckView:
+async def enter(
+    check: CheckInPath, body: CodeBody, partner: Annotated[Caller, may(Scope.CHECKS_ENTER)], services: Using
+) -> CheckView:
     """Enter the code. A code that is not six digits costs no try.
 
     Verified as a rule when this answers; `confirming` if the carriers take long: look again.
     """
-    state = await _own(services, partner, check)
+    state = await judged(services, partner, await own(services, partner, check), body.code)
+    return presented(state, services.registry)
+
+
+async def judged(services: Services, partner: Caller, state: identity.State, code: str) -> identity.State:
+    """The check after a right code. Raises ProblemError for a wrong one, and for one that proves nothing."""
     _refuse_early(state, SOME_CODE)
-    digests = tuple(
-        codes.digest(services.keys, check, serial, body.code) for serial in range(1, state.policy.sends + 1)
-    )
-    done = await _say(services, check, "try_code", TryCode(digests=digests), SOME_CODE)
+    await services.limits.take(Window.TRIES_OF_CHANNEL, partner.code)
+    serials = range(1, state.policy.sends + 1)
+    digests = tuple(codes.digest(services.keys, state.case, serial, code) for serial in serials)
+    done = await _say(services, state.case, "try_code", TryCode(digests=digests), SOME_CODE)
     if done.refusal:
         raise ProblemError(of_refusal(done.refusal))
-    view = presented(await _state(services, check), services.registry)
-    if view.problem:
-        raise ProblemError(view.problem)
-    return view
+    state = await _state(services, state.case)
+    if outcome := identity.outcome(state, services.registry):
+        raise ProblemError(of_refusal(outcome))
+    return state
 
 
 @router.post("/identity-checks/{check}/resend", status_code=202)
-async def resend(check: CheckInPath, partner: AsChannel, services: Using) -> CheckView:
+async def resend(
+    check: CheckInPath, partner: Annotated[Caller, may(Scope.CHECKS_ENTER)], services: Using
+) -> CheckView:
     """Have another code sent, a minute after the last; earlier codes count no more."""
     now = datetime.now(UTC)
-    state = await _own(services, partner, check)
+    state = await own(services, partner, check)
     again_after = state.policy.send_again_after
     _refuse_early(state, identity.Resend())
     until = await services.database.read(lambda c: codes.next_turn(c, check, again_after, now))
+    whose = await services.database.read(lambda c: codes.whose(c, check))
     if until:
         too_early = of_refusal(identity.wait_before_sending(until, now))
         raise ProblemError(too_early, identity.seconds_until(until, now))
+    if whose:
+        await _may_send(services, state.channel, *whose)
     done = await _say(services, check, "send_again", identity.Resend(), identity.Resend())
     if done.refusal:
         raise ProblemError(of_refusal(done.refusal))
@@ -241,8 +271,8 @@ async def resend(check: CheckInPath, partner: AsChannel, services: Using) -> Che
 class _Attesting:
     """Who attests: a case worker by their token, an enterprise by a signed message besides."""
 
-    def __init__(self, partner: Partner, message: Signed | None) -> None:
-        self.actor = Actor(kind=ActorKind(partner.kind.value), code=partner.code)
+    def __init__(self, partner: Caller, message: Signed | None) -> None:
+        self.actor = Actor(kind=ActorKind(partner.role.value), code=partner.code)
         self._message = message
 
     async def taken(self) -> None:
@@ -253,13 +283,13 @@ class _Attesting:
 
 async def _attesting(
     request: Request,
-    partner: AsAttester,
+    partner: Annotated[Caller, may(Scope.CHECKS_ATTEST)],
     services: Using,
     webhook_id: Annotated[str, Header(max_length=120, description="From enterprises: unique per message")] = "",
     webhook_timestamp: Annotated[str, Header(description="From enterprises: Unix seconds")] = "",
     webhook_signature: Annotated[str, Header(description="From enterprises: Standard Webhooks")] = "",
 ) -> _Attesting:
-    if partner.kind is not PartnerKind.ENTERPRISE:
+    if partner.role is not Role.ENTERPRISE:
         return _Attesting(partner, None)
     message = await signed(request, partner, services, webhook_id, webhook_timestamp, webhook_signature)
     return _Attesting(partner, message)
@@ -286,10 +316,10 @@ async def attest(
 
 
 def opening(
-    keys: KeyRing, partner: str, key: str, wording: str, first: identity.Opened, person: Person, origin: str
+    keys: KeyRing, partner: str, key: str, wording: str, first: identity.Opened, person: Person | None, origin: str
 ) -> Opening:
     """The opening of a check; its turn to send a code to the number is taken together with it."""
-    number, word = _whose_turn(keys, first.channel, person, origin)
+    number, word = _whose_turn(keys, first, person, origin)
 
     def also(connection: Connection) -> Refusal | None:
         if first.method is not Method.CODE_AND_ID_TAIL:
@@ -329,16 +359,16 @@ def presented(state: identity.State, registry: Registry) -> CheckView:
     )
 
 
-def _channel(body: CheckRequest, partner: Partner, services: Services) -> str:
+async def _channel(body: CheckRequest, partner: Caller, services: Services) -> str:
     """Through which channel the proof can be used: the one that asks, or the one a case worker names."""
-    if partner.kind is PartnerKind.CHANNEL:
+    if partner.role is Role.CHANNEL:
         if body.channel not in (None, partner.code):
             raise _malformed("channel", "A channel starts checks for itself only.", "Leave it out.")
         return partner.code
     if body.method is not Method.COUNTER:
         raise _malformed("method", "A case worker starts checks at a counter only.", "Send counter.")
-    known = {one.code for one in services.partners.partners if one.kind is PartnerKind.CHANNEL}
-    if body.channel not in known:
+    known = await services.database.read(lambda c: clients.tenants(c, Role.CHANNEL))
+    if body.channel is None or body.channel not in known:
         raise _malformed("channel", "The check names no channel we know.", "Name where its proof will be used.")
     return body.channel
 
@@ -365,9 +395,10 @@ async def _state(services: Services, check: str) -> identity.State:
     return state
 
 
-async def _own(services: Services, partner: Partner, check: str) -> identity.State:
+async def own(services: Services, partner: Caller, check: str) -> identity.State:
+    """A check of this channel's, or any for people; another's is unknown. Raises ProblemError."""
     state = await _state(services, check)
-    if partner.kind is PartnerKind.CHANNEL and state.channel != partner.code:
+    if partner.role is Role.CHANNEL and state.channel != partner.code:
         raise ProblemError(of_refusal(identity.refuse_unknown(check)))
     return state
 
@@ -393,13 +424,25 @@ async def _say(services: Services, check: str, update: str, order: BaseModel, co
         return Done(status=state.status.value, refusal=decision if isinstance(decision, Refusal) else None)
 
 
-def _whose_turn(keys: KeyRing, channel: str, person: Person, origin: str) -> tuple[str, str]:
-    return keys.token("number", person.number.e164), codes.origin_token(keys, channel, origin)
+def _whose_turn(keys: KeyRing, first: identity.Opened, person: Person | None, origin: str) -> tuple[str, str]:
+    """A check that follows a case waits for others of this case, so that waiting never tells whose number it has."""
+    if person is not None and first.follows is None:
+        whose = keys.token("number", person.number.e164)
+    else:
+        whose = keys.token("followed", first.follows or first.case)
+    return whose, codes.origin_token(keys, first.channel, origin)
 
 
-async def _seconds_left(services: Services, first: identity.Opened, person: Person, origin: str) -> int | None:
+async def _may_send(services: Services, channel: str, number: str, origin: str) -> None:
+    """Whether another code may be sent: to this number over all origins of the channel, for this origin, at all."""
+    await services.limits.take(Window.CHECKS_OF_ORIGIN, origin)
+    await services.limits.take(Window.CHECKS_OF_CHANNEL, channel)
+    await services.limits.take(Window.CODES_TO_NUMBER, channel, number)
+
+
+async def _seconds_left(services: Services, first: identity.Opened, turn: tuple[str, str]) -> int | None:
     """How long until this origin may have another code sent to this number."""
-    number, word = _whose_turn(services.keys, first.channel, person, origin)
+    number, word = turn
     again_after = first.policy.send_again_after
     until = await services.database.read(lambda c: codes.free_at(c, number, word, again_after, first.at))
     return identity.seconds_until(until, first.at) if until else None

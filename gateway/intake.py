@@ -40,6 +40,9 @@ ALARM_AFTER = timedelta(minutes=1)
 MOST_AT_ONCE = 100
 """Cases one sweep tries to start."""
 
+MOST_STARTING = 64
+"""Starts under way at once; what comes while so many wait for a slow engine is left to the sweep."""
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -89,6 +92,7 @@ class Intake:
         self._keys = keys
         self._registry = registry
         self._client = client
+        self._starting = 0
 
     async def submit(self, carrier: str, wish: Wish) -> Admitted | Refusal:
         """Record a renewal and start its workflow; the same idempotency key gives the same case.
@@ -128,6 +132,8 @@ class Intake:
     async def open(self, opening: Opening) -> Admitted | Refusal:
         """Record a case with all that belongs to its opening, then start its workflow."""
         admitted = await self._database.write(lambda c: self._admit(c, opening))
+        if isinstance(admitted, Admitted):
+            structlog.contextvars.bind_contextvars(case=admitted.case)
         if isinstance(admitted, Admitted) and not admitted.again:
             await self._start(opening.kind, opening.case, opening.first)
         return admitted
@@ -181,6 +187,10 @@ class Intake:
     async def _start(self, kind: CaseKind, case: str, first: Event) -> bool:
         """Start the workflow; False when the engine cannot take it now (the sweep will try again)."""
         start = STARTS[kind]
+        if self._starting >= MOST_STARTING:
+            log.warning("not_started_yet", case=case, status="CROWDED")
+            return False
+        self._starting += 1
         try:
             async with asyncio.timeout(CONNECT_AND_START_SECONDS):
                 await self._client.start_workflow(
@@ -198,6 +208,8 @@ class Intake:
             status = error.status.name if isinstance(error, RPCError) else "NO_ANSWER"
             log.warning("not_started_yet", case=case, status=status)
             return False
+        finally:
+            self._starting -= 1
         await self._database.write(lambda c: _mark_started(c, case))
         return True
 

@@ -12,18 +12,21 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from domain import investigation
+from domain.access import Scope
 from domain.case import AppCode, CaseId, CaseKind, PartyCode, kind_of, root
 from domain.investigation import InvestigationStatus, Result, State, Task, TaskState
 from domain.messages import Language
 from domain.question import Declined, DeclineReason, Evidence
 from domain.refusal import Refusal
-from gateway.auth import AsStaff, Using
+from gateway import versions
+from gateway.auth import Using, may
+from gateway.caller import Caller
 from gateway.casework import actor_of
 from gateway.intake import Opening
 from gateway.problems import ProblemError, fail, of_refusal
 from gateway.renewals import CaseInPath
 from gateway.services import Services
-from store import papers, vault
+from store import papers, vault, views
 from store.ids import new_case_id, new_paper_id
 from store.projection import load_state
 from store.vault import NotInVault, Person
@@ -119,7 +122,11 @@ class InvestigationView(BaseModel):
 
 @router.post("/investigations", status_code=202)
 async def open_investigation(
-    body: InvestigationRequest, response: Response, staff: AsStaff, services: Using, idempotency_key: Key
+    body: InvestigationRequest,
+    response: Response,
+    staff: Annotated[Caller, may(Scope.DESK_ACT)],
+    services: Using,
+    idempotency_key: Key,
 ) -> Accepted:
     """Open an investigation; the same Idempotency-Key with the same body gives the same case."""
     wording = body.model_dump_json()
@@ -163,13 +170,20 @@ async def open_investigation(
     return Accepted(case=admitted.case, status_url=url)
 
 
-@router.get("/investigations/{case}")
-async def show(case: CaseInPath, staff: AsStaff, services: Using) -> InvestigationView:
+@router.get("/investigations/{case}", response_model=InvestigationView, responses=versions.RESPONSES)
+async def show(
+    case: CaseInPath,
+    staff: Annotated[Caller, may(Scope.DESK_READ)],
+    services: Using,
+    response: Response,
+    if_none_match: versions.IfNoneMatch = "",
+) -> InvestigationView | Response:
     """The joined record: what was asked, what each party said and when, who is missing, what is proposed."""
-    view = await services.database.read(lambda c: _view(c, services, case))
-    if view is None:
+    view, version = await services.database.read(lambda c: (_view(c, services, case), views.version(c, case)))
+    if view is None or version is None:
         raise fail(404, "unknown_case", f"There is no investigation {case}.", "Check the reference.", "case")
-    return view
+    response.headers["etag"] = versions.etag(version)
+    return versions.unchanged(if_none_match, version) or view
 
 
 async def _origin(services: Services, case: str) -> tuple[str, Person]:

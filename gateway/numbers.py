@@ -10,26 +10,27 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 from sqlalchemy import Connection
 
 from domain import number
+from domain.access import Role, Scope
 from domain.case import CaseKind
 from domain.number import Fact, Notice, NumberStatus
 from domain.privacy import PhoneNumber
 from domain.refusal import Refusal
 from domain.renewal import tally
 from domain.unbind import ItemState
-from gateway.auth import AsCarrier, AsEnterprise, AsSupervisor, Using, door
+from gateway.auth import Using, may
+from gateway.caller import Caller
 from gateway.casework import actor_of, say
 from gateway.intake import Opening
 from gateway.problems import ProblemError, fail, of_refusal
 from gateway.renewals import CaseInPath, busy
 from gateway.services import Services
 from gateway.work_items import LAST_CURSOR
-from runtime.partners import Partner, PartnerKind
 from store import certificate, numbers, papers
 from store.certificate import Certificate, NotReleased
 from store.ids import new_case_id
@@ -39,13 +40,9 @@ from workflows.messages import Done
 
 router = APIRouter(prefix="/v1", tags=["numbers"])
 
-STAFF = (PartnerKind.CASE_WORKER, PartnerKind.SUPERVISOR)
 PAGE = 200
 STARTS_WITHIN, LOOKS = 5.0, 25
 """How long a second report waits for the engine to take the case of the first, and how often it looks."""
-
-AsReader = Annotated[Partner, Depends(door(PartnerKind.CARRIER, *STAFF))]
-AsAnybody = Annotated[Partner, Depends(door(*PartnerKind))]
 
 
 def _number(text: str) -> str:
@@ -180,7 +177,9 @@ class Verified(BaseModel):
 
 
 @router.post("/number-events")
-async def report(body: NumberEvent, carrier: AsCarrier, services: Using) -> Recorded:
+async def report(
+    body: NumberEvent, carrier: Annotated[Caller, may(Scope.NUMBERS_REPORT)], services: Using
+) -> Recorded:
     """Report what happened to a number: in any order and as often as you like, an event_id counts once."""
     event = numbers.event_id(services.keys, carrier.code, body.event_id)
     fact = number.Report(carrier=carrier.code, event=event, fact=body.event, occurred_at=body.occurred_at)
@@ -191,13 +190,17 @@ async def report(body: NumberEvent, carrier: AsCarrier, services: Using) -> Reco
 
 
 @router.post("/numbers/find")
-async def find(body: NumberWish, carrier: AsCarrier, services: Using) -> NumberBrief:
+async def find(
+    body: NumberWish, carrier: Annotated[Caller, may(Scope.NUMBERS_REPORT)], services: Using
+) -> NumberBrief:
     """The case a number of yours is kept in."""
     return _brief(await _own(services, carrier, body.number))
 
 
 @router.post("/numbers/release")
-async def release(body: NumberWish, carrier: AsCarrier, services: Using) -> NumberBrief:
+async def release(
+    body: NumberWish, carrier: Annotated[Caller, may(Scope.NUMBERS_REPORT)], services: Using
+) -> NumberBrief:
     """Ask whether a cancelled number may be re-issued: not before day 90, and not while apps are unreported."""
     state = await _own(services, carrier, body.number)
     await say(services, state.case, "release", number.Release(carrier=carrier.code))
@@ -205,7 +208,7 @@ async def release(body: NumberWish, carrier: AsCarrier, services: Using) -> Numb
 
 
 @router.get("/numbers/{case}")
-async def show(case: CaseInPath, reader: AsReader, services: Using) -> NumberView:
+async def show(case: CaseInPath, reader: Annotated[Caller, may(Scope.NUMBERS_READ)], services: Using) -> NumberView:
     """Where a number stands, and how it came there."""
     state = await _readable(services, reader, case)
     outcomes = await services.database.read(lambda c: numbers.outcomes_of(c, state.life.parts))
@@ -231,7 +234,10 @@ async def show(case: CaseInPath, reader: AsReader, services: Using) -> NumberVie
 
 @router.get("/numbers/{case}/certificate")
 async def show_certificate(
-    case: CaseInPath, reader: AsReader, services: Using, life: Annotated[int | None, Query(ge=1)] = None
+    case: CaseInPath,
+    reader: Annotated[Caller, may(Scope.NUMBERS_READ)],
+    services: Using,
+    life: Annotated[int | None, Query(ge=1)] = None,
 ) -> Certificate:
     """What was unbound, kept and unreported when a life was released; of the last one, if none is named."""
     try:
@@ -251,7 +257,9 @@ async def show_certificate(
 
 
 @router.post("/certificates/verify")
-async def verify(body: VerifyBody, partner: AsAnybody, services: Using) -> Verified:
+async def verify(
+    body: VerifyBody, partner: Annotated[Caller, may(Scope.CERTIFICATES_VERIFY)], services: Using
+) -> Verified:
     """Check a certificate against the ledger."""
     said = await services.database.read(lambda c: certificate.verify(c, services.keys, body.certificate))
     return Verified(genuine=not said, difference=said)
@@ -261,7 +269,9 @@ async def verify(body: VerifyBody, partner: AsAnybody, services: Using) -> Verif
 
 
 @router.post("/numbers/{case}/override")
-async def override(case: CaseInPath, body: OverrideBody, supervisor: AsSupervisor, services: Using) -> NumberBrief:
+async def override(
+    case: CaseInPath, body: OverrideBody, supervisor: Annotated[Caller, may(Scope.DESK_SUPERVISE)], services: Using
+) -> NumberBrief:
     """Let the next release of a cancelled number pass, whatever the freeze and the apps say; audited."""
     await _readable(services, supervisor, case)
     paper = await services.database.write(lambda c: papers.put(c, services.keys, case, body.reason))
@@ -271,7 +281,7 @@ async def override(case: CaseInPath, body: OverrideBody, supervisor: AsSuperviso
 
 @router.get("/recycled-numbers")
 async def list_recycled(
-    enterprise: AsEnterprise,
+    enterprise: Annotated[Caller, may(Scope.RECYCLED_READ)],
     services: Using,
     after: Annotated[int, Query(ge=0, le=LAST_CURSOR, description="`next` of the previous page")] = 0,
     limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
@@ -352,7 +362,7 @@ async def _load(services: Services, case: str) -> number.State:
     return state
 
 
-async def _own(services: Services, carrier: Partner, text: str) -> number.State:
+async def _own(services: Services, carrier: Caller, text: str) -> number.State:
     """The number if it is this carrier's; the same words if it is another's or nobody's."""
     phone = PhoneNumber(text)
     case = await services.database.read(lambda c: numbers.find(c, services.keys, phone))
@@ -362,13 +372,13 @@ async def _own(services: Services, carrier: Partner, text: str) -> number.State:
     return state
 
 
-async def _readable(services: Services, reader: Partner, case: str) -> number.State:
+async def _readable(services: Services, reader: Caller, case: str) -> number.State:
     """A number's case for its carrier, or for the case desk."""
     try:
         state = await _load(services, case)
     except KeyError:
         state = None
-    if state is None or (reader.kind is PartnerKind.CARRIER and state.life.carrier != reader.code):
+    if state is None or (reader.role is Role.CARRIER and state.life.carrier != reader.code):
         raise fail(404, "unknown_case", f"There is no case {case} of yours.", "Check the reference.", "case")
     return state
 

@@ -78,6 +78,7 @@ STATUS: Mapping[RefusalCode, int] = {
     RefusalCode.NOTHING_PROPOSED: 409,
     RefusalCode.DECISION_PENDING: 409,
     RefusalCode.SAME_PERSON: 409,
+    RefusalCode.CHANGED_MEANWHILE: 412,
     RefusalCode.FREEZE_NOT_OVER: 409,
     RefusalCode.ITEMS_UNREPORTED: 409,
     RefusalCode.NOT_FROZEN: 409,
@@ -98,12 +99,14 @@ class Problem(BaseModel):
 
 
 class ProblemError(Exception):
-    """Raised where a request ends in a problem; `retry_after` in seconds where another try may help."""
+    """Raised where a request ends in a problem; `retry_after` in seconds where another try may help, `etag` of the
+    version there is where the caller looked at another."""
 
-    def __init__(self, problem: Problem, retry_after: int | None = None) -> None:
+    def __init__(self, problem: Problem, retry_after: int | None = None, etag: str = "") -> None:
         super().__init__(problem.code)
         self.problem = problem
         self.retry_after = retry_after
+        self.etag = etag
 
 
 def problem(status: int, code: str, detail: str, remedy: str, field: str = "") -> Problem:
@@ -126,12 +129,15 @@ TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
+    408: "Too slow",
     409: "Conflict",
     410: "Gone",
     411: "Length required",
+    412: "Changed meanwhile",
     413: "Too large",
     415: "Wrong media type",
     422: "Does not fit",
+    431: "Too large",
     429: "Too many requests",
     500: "Our mistake",
     503: "Try again",
@@ -143,9 +149,11 @@ def of_refusal(refusal: Refusal) -> Problem:
     return problem(STATUS[refusal.code], refusal.code.value, refusal.sentence, refusal.remedy, refusal.field)
 
 
-def response(found: Problem, retry_after: int | None = None) -> JSONResponse:
+def response(found: Problem, retry_after: int | None = None, etag: str = "") -> JSONResponse:
     """A problem as a response."""
     headers = {"retry-after": str(retry_after)} if retry_after else {}
+    if etag:
+        headers["etag"] = etag
     if found.status == 401:
         headers["www-authenticate"] = "Bearer"
     return JSONResponse(found.model_dump(), found.status, headers=headers, media_type=MEDIA_TYPE)
@@ -156,7 +164,8 @@ def place(where: Iterable[str | int]) -> str:
     return ".".join(str(part) if isinstance(part, int) or OURS.fullmatch(part) else "*" for part in where)
 
 
-def _of_validation(error: RequestValidationError) -> Problem:
+def of_validation(error: RequestValidationError) -> Problem:
+    """What is wrong with a request, by its first fault, without what was sent."""
     first = error.errors()[0]
     field = place([part for part in first["loc"] if part not in ("body", "query", "path", "header")])
     wrong = first["type"]
@@ -173,11 +182,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ProblemError)
     async def _problem(_request: Request, error: ProblemError) -> JSONResponse:
-        return response(error.problem, error.retry_after)
+        return response(error.problem, error.retry_after, error.etag)
 
     @app.exception_handler(RequestValidationError)
     async def _validation(_request: Request, error: RequestValidationError) -> JSONResponse:
-        return response(_of_validation(error))
+        return response(of_validation(error))
 
     @app.exception_handler(HTTPException)
     async def _http(_request: Request, error: HTTPException) -> JSONResponse:

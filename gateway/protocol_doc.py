@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from activities.enterprises import MESSAGE_TYPE
+from activities.redelivery import NOT_SENT
 from domain import question
 from domain.question import ANSWERS, QuestionKind
 from domain.unbind import REASONS, Choice, ItemState, Outcome
@@ -20,13 +21,17 @@ from domain.unbind import rules as unbind_rules
 from gateway.app import bare
 from gateway.problems import STATUS, Problem
 from gateway.questions import SharedQuestion
+from gateway.signing_keys import Key
+from gateway.webhooks import SentMessage
 from store.answers import SaidAccount, SaidCounts, SaidDeclined, SaidDetail, SaidEvidence, SaidOwnCheck
 from store.disclosure import SharedItem, Subject
+from store.figures import Hours, ItemFigures, QuestionFigures
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "enterprise-protocol.md"
-TAGS = frozenset({"work items", "questions"})
+TAGS = frozenset({"work items", "questions", "webhooks", "self-service"})
 OF_THE_DOORS = (
     ("not_signed_in", 401),
+    ("certificate_needed", 401),
     ("bad_signature", 401),
     ("not_allowed", 403),
     ("replayed", 409),
@@ -34,6 +39,11 @@ OF_THE_DOORS = (
     ("forgotten", 410),
     ("too_large", 413),
     ("too_many_lines", 413),
+    ("unknown_message", 404),
+    ("too_many_messages", 422),
+    ("unknown_key", 404),
+    ("last_key", 409),
+    ("too_many_keys", 409),
     ("engine_busy", "503, repeat after `Retry-After`"),
 )
 """What the doors say themselves; the rest comes from the domain."""
@@ -62,10 +72,12 @@ Everything is idempotent by work item: the same answer again changes nothing. No
 repeat the same message with the same `webhook-id`.
 
 ## Proving who you are
-Every call carries `Authorization: Bearer <your token>`. Every POST is signed besides, as
+Every call carries `Authorization: Bearer` and an access token, which `POST /oauth/token` gives for your client id and
+secret and which is good for ten minutes. What you say about work items and questions is signed besides, as
 [Standard Webhooks](https://www.standardwebhooks.com): `webhook-id` (unique per message, the same at every retry),
 `webhook-timestamp` (Unix seconds, at most 5 minutes off) and `webhook-signature` (`v1,` + base64 HMAC-SHA-256 of
-`id.timestamp.body` under your `whsec_…` secret). Messages from us are signed the same way; check them.
+`id.timestamp.body` under your `whsec_…` secret). Messages from us are signed the same way; check them. While two of
+your keys overlap, ours carry a signature by each with a space between: take a message if one of them fits.
 A message that was taken is remembered: sending it again is answered 409 `replayed`, which means *taken*. Another
 message under its `webhook-id` is answered 422 `webhook_id_reused` and was *not* taken: a work item's id will not do
 as `webhook-id`, since you acknowledge and answer it. After an upload whose answer was lost, send the lines again
@@ -109,6 +121,24 @@ same answer again changes nothing, another one is refused; only an `own_check` m
 ```
 """
 
+SELF_SERVICE = """
+## What you do yourself
+**New signing keys.** `POST /v1/signing-keys` gives a new secret, once. The older ones stay good for the `overlap` you
+name (7 days if you name none), both ways: what you sign by either is taken, and ours carries a signature by each. So:
+make the key, teach it to whatever checks our messages, then sign with it, and the old one ends by itself. All of our
+machines know of a change within 5 seconds. A key that has become known to somebody else is ended at once with
+`DELETE /v1/signing-keys/{key_id}`; the only one without an end cannot be, so make a new one first.
+
+**Messages you missed.** `GET /v1/webhooks?taken=false` lists what we sent you in the last 30 days and you did not take.
+`POST /v1/webhooks/{message_id}/replay` sends one again, `POST /v1/webhooks/replay` all of a time. They come with the
+`webhook-id` they had, a new timestamp and what is so **today**, in no order; while you are out of reach they are tried for
+a day, with growing pauses. An answer in the reply to a question counts as ever. A message that has nothing to say any more
+is not sent; its `failure` tells why (below).
+
+**Your figures.** `GET /v1/figures?from=2026-11-01&until=2026-12-01` tells how you kept your deadlines: the work items
+whose clock began and the questions put in these days (Shanghai), as they stand now. You see yours alone.
+"""
+
 ASKED = {
     QuestionKind.COUNTS: "how many accounts (for carriers: phone cards under the ID) per app",
     QuestionKind.DETAIL: "which accounts, masked; for their owner's eyes only",
@@ -137,6 +167,7 @@ def _lines() -> Iterator[str]:
         yield f"| `{outcome}` | {', '.join(f'`{reason}`' for reason in sorted(REASONS[outcome])) or 'none'} |"
     yield from ("", f"States of a work item: {', '.join(f'`{state}`' for state in ItemState)}.")
     yield from _questions()
+    yield from _self_service()
     yield from ("", "## Doors")
     for path, methods in spec["paths"].items():
         for method, door in methods.items():
@@ -169,12 +200,22 @@ def _questions() -> Iterator[str]:
     yield from ("", "`SaidAccount`, one account in a `detail`:", "", *_fields(SaidAccount.model_json_schema()))
 
 
+def _self_service() -> Iterator[str]:
+    yield from SELF_SERVICE.rstrip().splitlines()
+    yield from ("", "| `failure` | why it is not sent again |", "|---|---|")
+    yield from (f"| `{code}` | {why} |" for code, why in NOT_SENT.items())
+    for model in (SentMessage, Key, ItemFigures, QuestionFigures, Hours):
+        schema = model.model_json_schema()
+        yield from ("", f"`{model.__name__}`: {schema['description']}", "", *_fields(schema))
+
+
 def _door(path: str, method: str, door: dict[str, Any], models: dict[str, Any]) -> Iterator[str]:
     yield from ("", f"### {method.upper()} {path}", door.get("description", ""))
     queries = [p for p in door.get("parameters", ()) if p["in"] == "query"]
     yield from (f"- `{p['name']}`: {p.get('description') or p['schema'].get('type')}" for p in queries)
     for media, content in door.get("requestBody", {}).get("content", {}).items():
         schema = content["schema"]
+        schema = models.get(_kind(schema), schema) if "$ref" in schema else schema
         one_of = f" {', '.join(_kind(form['properties']['type']) for form in schema.get('oneOf', ()))} as above"
         yield from (
             "",
@@ -182,13 +223,16 @@ def _door(path: str, method: str, door: dict[str, Any], models: dict[str, Any]) 
         )
         yield from ("", *_fields(schema)) if "properties" in schema else ()
         yield from (f"\n```json\n{json.dumps(one, ensure_ascii=False)}\n```" for one in schema.get("examples", ()))
-    for media, content in door["responses"]["200"]["content"].items():
+    status, answer = next((status, one) for status, one in door["responses"].items() if status.startswith("2"))
+    if "content" not in answer:
+        yield from ("", f"Answer {status}, without a body.")
+    for media, content in answer.get("content", {}).items():
         schema = content["schema"]
         reference = schema.get("title") or _kind(schema)
         name = reference.rpartition("__")[2]
         above = name == SharedItem.__name__
         lines = ", one per line" if "ndjson" in media else ""
-        yield from ("", f"Answer 200 `{media}`{lines}: `{name}`{' as above.' if above else ':'}")
+        yield from ("", f"Answer {status} `{media}`{lines}: `{name}`{' as above.' if above else ':'}")
         yield from () if above else ("", *_fields(models.get(reference, schema)))
 
 

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from domain import identity, query
+from domain.access import Scope
 from domain.case import CaseId, CaseKind
 from domain.messages import Language
 from domain.number import GONE
@@ -17,12 +18,12 @@ from domain.privacy import PhoneNumber
 from domain.proof import Purpose
 from domain.query import AnswerState, QueryStatus, Step, Target
 from domain.refusal import Refusal, RefusalCode
-from gateway.auth import AsChannel, Using
+from gateway.auth import Using, may
+from gateway.caller import Caller
 from gateway.intake import Admitted, Opening
 from gateway.problems import ProblemError, fail, of_refusal
 from gateway.renewals import CaseInPath
 from gateway.services import Services
-from runtime.partners import Partner
 from store import numbers, proofs, slots
 from store.ids import new_case_id
 from store.keys import KeyRing
@@ -101,7 +102,11 @@ class QueryView(BaseModel):
 
 @router.post("/queries", status_code=202)
 async def submit(
-    body: QueryRequest, response: Response, channel: AsChannel, services: Using, idempotency_key: Key
+    body: QueryRequest,
+    response: Response,
+    channel: Annotated[Caller, may(Scope.CASES_OPEN)],
+    services: Using,
+    idempotency_key: Key,
 ) -> QueryAccepted:
     """Ask for a citizen; the same Idempotency-Key with the same body gives the same case."""
     admitted = await _admitted(services, channel.code, body, idempotency_key)
@@ -115,7 +120,7 @@ async def submit(
 
 
 @router.get("/queries/{case}")
-async def show(case: CaseInPath, channel: AsChannel, services: Using) -> QueryView:
+async def show(case: CaseInPath, channel: Annotated[Caller, may(Scope.CASES_FOLLOW)], services: Using) -> QueryView:
     """Where a query stands, app by app."""
     return presented(await _own(services, channel, case), services)
 
@@ -195,7 +200,7 @@ async def _seconds_left(services: Services, channel: str, body: QueryRequest, re
     return identity.seconds_until(taken.until, at) if taken and taken.until else None
 
 
-async def _own(services: Services, channel: Partner, case: str) -> query.State:
+async def _own(services: Services, channel: Caller, case: str) -> query.State:
     """The query if it came through this channel; the same words if it is another's or nobody's."""
     try:
         state: query.State = await services.database.read(lambda c: load_state(c, CaseKind.QUERY, case))

@@ -15,10 +15,12 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from sqlalchemy import Connection
 
 from domain import question
+from domain.access import Scope
 from domain.case import QuestionId, root
 from domain.question import Answering, QuestionKind
 from domain.refusal import Refusal, RefusalCode
-from gateway.auth import AsParty, SignedMessage, Using
+from gateway.auth import SignedMessage, Using, may
+from gateway.caller import Caller
 from gateway.desk import CaseEnded, EngineBusy
 from gateway.problems import ProblemError, fail, of_refusal
 from gateway.renewals import busy
@@ -109,7 +111,7 @@ def _written_out(schema: Any, models: dict[str, Any]) -> Any:
 
 @router.get("/questions")
 async def list_questions(
-    party: AsParty,
+    party: Annotated[Caller, may(Scope.WORK_READ)],
     services: Using,
     after: Annotated[int, Query(ge=0, le=LAST_CURSOR, description="Cursor from the previous page")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = PAGE,

@@ -12,18 +12,19 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from domain import renewal
+from domain.access import Scope
 from domain.case import CASE_ID, AppCode
 from domain.privacy import IdTail, PhoneNumber
 from domain.refusal import Refusal
 from domain.registry import Registry
 from domain.sla import SHANGHAI
 from domain.unbind import Item, ItemState, Outcome, Reason
-from gateway.auth import AsCarrier, Using
+from gateway.auth import Using, may
+from gateway.caller import Caller
 from gateway.desk import CaseEnded, EngineBusy
 from gateway.intake import Wish
 from gateway.problems import ProblemError, fail, of_refusal
 from gateway.services import Services
-from runtime.partners import Partner
 from store import views
 from store.vault import Person
 
@@ -158,10 +159,14 @@ Key = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=80
 
 @router.post("/renewals", status_code=202)
 async def submit(
-    body: RenewalRequest, response: Response, carrier: AsCarrier, services: Using, idempotency_key: Key
+    body: RenewalRequest,
+    response: Response,
+    carrier: Annotated[Caller, may(Scope.RENEWALS_WRITE)],
+    services: Using,
+    idempotency_key: Key,
 ) -> Accepted:
     """Hand in a renewal; the same Idempotency-Key with the same body gives the same case."""
-    admitted = await services.intake.submit(carrier.code, _wish(body, idempotency_key))
+    admitted = await services.intake.submit(carrier.code, wish_of(body, idempotency_key))
     if isinstance(admitted, Refusal):
         raise ProblemError(of_refusal(admitted))
     url = f"/v1/renewals/{admitted.case}"
@@ -172,15 +177,24 @@ async def submit(
 
 
 @router.get("/renewals/{case}")
-async def show(case: CaseInPath, carrier: AsCarrier, services: Using) -> RenewalView:
+async def show(
+    case: CaseInPath, carrier: Annotated[Caller, may(Scope.RENEWALS_READ)], services: Using
+) -> RenewalView:
     """Where a renewal stands, app by app."""
     return presented(await _own(services, carrier, case), services.registry)
 
 
 @router.post("/renewals/{case}/withdraw")
-async def withdraw(case: CaseInPath, carrier: AsCarrier, services: Using) -> WithdrawalResult:
+async def withdraw(
+    case: CaseInPath, carrier: Annotated[Caller, may(Scope.RENEWALS_WRITE)], services: Using
+) -> WithdrawalResult:
     """Withdraw for the holder: what no enterprise has acknowledged is taken back."""
     await _own(services, carrier, case)
+    return await taken_back(services, case)
+
+
+async def taken_back(services: Services, case: str) -> WithdrawalResult:
+    """A renewal after its holder's withdrawal. Raises ProblemError."""
     try:
         taken = await services.desk.withdraw(case)
     except EngineBusy:
@@ -193,7 +207,7 @@ async def withdraw(case: CaseInPath, carrier: AsCarrier, services: Using) -> Wit
 
 
 @router.get("/apps")
-async def apps(carrier: AsCarrier, services: Using) -> list[RegisteredApp]:
+async def apps(carrier: Annotated[Caller, may(Scope.RENEWALS_READ)], services: Using) -> list[RegisteredApp]:
     """Every app a renewal may name."""
     return [
         RegisteredApp(app=app.code, name=app.name, name_en=app.name_en, enterprise=one.code, enterprise_name=one.name)
@@ -207,7 +221,8 @@ def busy() -> ProblemError:
     return fail(503, "engine_busy", "The case engine does not answer now.", "Repeat the request.", retry_after=2)
 
 
-def _wish(body: RenewalRequest, key: str) -> Wish:
+def wish_of(body: RenewalRequest, key: str) -> Wish:
+    """What a request asks for. Raises ProblemError."""
     return Wish(
         key=key,
         wording=body.model_dump_json(),
@@ -228,7 +243,7 @@ def _parsed(field: str, parse: Callable[[str], T], text: str) -> T:
         raise fail(422, "malformed", f"{field}: {error}.", "Correct it and send the request again.", field) from None
 
 
-async def _own(services: Services, carrier: Partner, case: str) -> views.RenewalView:
+async def _own(services: Services, carrier: Caller, case: str) -> views.RenewalView:
     """The renewal if it is this carrier's; the same words if it is another's or nobody's."""
     view = await services.database.read(lambda c: views.renewal_view(c, case))
     if view is None or view.state.carrier != carrier.code:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from temporalio.client import Client as Engine
 
 from domain.registry import Registry
 from gateway.desk import AnswerDesk
 from gateway.intake import Intake
-from runtime.partners import Partners
+from gateway.limits import Limits
+from gateway.people import People
+from store.clients import Clients
 from store.database import Database
 from store.keys import KeyRing
+from store.signing import SigningKeys
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,11 @@ class Services:
     database: Database
     keys: KeyRing
     registry: Registry
-    partners: Partners
+    clients: Clients
+    signing: SigningKeys
     intake: Intake
     desk: AnswerDesk
+    engine: Engine
+    trust_client_cert: bool = False
+    people: People = field(default_factory=People)
+    limits: Limits = field(default_factory=Limits)

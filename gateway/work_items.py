@@ -16,9 +16,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from sqlalchemy import Connection
 
 from domain import unbind
+from domain.access import Scope
 from domain.case import WorkItemId
 from domain.unbind import ItemState, Outcome, Reason
-from gateway.auth import AsParty, SignedMessage, Using
+from gateway.auth import SignedMessage, Using, may
+from gateway.caller import Caller
 from gateway.desk import EngineBusy
 from gateway.problems import Problem, ProblemError, fail, of_refusal, place, problem
 from gateway.renewals import busy
@@ -129,7 +131,7 @@ def _body(model: type[BaseModel], media: str = "application/json") -> dict[str, 
 
 @router.get("/work-items")
 async def list_work_items(
-    enterprise: AsParty,
+    enterprise: Annotated[Caller, may(Scope.WORK_READ)],
     services: Using,
     after: Annotated[int, Query(ge=0, le=LAST_CURSOR, description="Cursor from the previous page")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = PAGE,
@@ -143,7 +145,9 @@ async def list_work_items(
 
 
 @router.get("/work-items/{item}")
-async def show_work_item(item: ItemInPath, enterprise: AsParty, services: Using) -> SharedItem:
+async def show_work_item(
+    item: ItemInPath, enterprise: Annotated[Caller, may(Scope.WORK_READ)], services: Using
+) -> SharedItem:
     """One of your work items, open or answered."""
     found = await services.database.read(lambda c: views.item_of(c, enterprise.code, item))
     if found is None:
@@ -206,6 +210,8 @@ async def answer_many(request: Request, message: SignedMessage, services: Using)
 
 async def _shared(services: Services, enterprise: str, listed: Sequence[views.ListedItem]) -> list[SharedItem]:
     """What the enterprise may see of these, without those whose person is forgotten."""
+    if not listed:
+        return []
     profile = services.registry.enterprise(enterprise)
     known = await services.database.read(lambda c: people(c, services.keys, {one.case for one in listed}))
     whose = {case: subject(services.keys, profile, person) for case, person in known.items()}

@@ -1,4 +1,4 @@
-"""The gateway as the command line uses it: a client over HTTP, with the token of whoever it speaks as."""
+"""The gateway as the command line uses it: a client over HTTP, with the credentials of whoever it speaks as."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+
+from runtime.access import ClientAuth
 
 FOR_PROGRAMS = "See /openapi.json"
 """How a remedy begins that helps nobody at a terminal."""
@@ -26,24 +28,25 @@ class ApiError(RuntimeError):
 class Api:
     """One partner's view of the gateway."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, auth: httpx.Auth) -> None:
         secured = url.startswith("https:")  # without, no authorities are loaded: a tenth of a second per command
-        bearer = {"authorization": f"Bearer {token}"}
-        self._client = httpx.Client(base_url=url, headers=bearer, timeout=30, trust_env=False, verify=secured)
+        self._client = httpx.Client(base_url=url, auth=auth, timeout=30, trust_env=False, verify=secured)
 
     @classmethod
-    def from_folder(cls, folder: Path, url: str | None, token: str | None, who: str = "carrier") -> Api:
-        """The address and token given, or those of the stack that was started with this folder.
+    def from_folder(cls, folder: Path, url: str | None, client: str | None, who: str = "carrier") -> Api:
+        """The address and client (`id:secret`) given, or those of the stack that was started with this folder.
 
         `who` is a role (carrier, channel) or somebody's code there.
         """
-        if not (url and token):
-            known = _known(folder)
-            if not token and who not in known["tokens"]:
-                names = ", ".join(known["tokens"])
-                raise ApiError(f"The running stack knows no {who}: give --as one of {names}.", "unknown_person")
-            url, token = url or known["api"], token or known["tokens"][who]
-        return cls(cast("str", url), cast("str", token))
+        known = {} if url and client else _known(folder)
+        url = url or cast("str", known["api"])
+        if client:
+            client_id, _, secret = client.partition(":")
+            return cls(url, ClientAuth(url, client_id, secret))
+        if who not in known["clients"]:
+            names = ", ".join(known["clients"])
+            raise ApiError(f"The running stack knows no {who}: give --as one of {names}.", "unknown_person")
+        return cls(url, ClientAuth(url, **known["clients"][who]))
 
     def renew(
         self,
@@ -96,12 +99,35 @@ class Api:
             ) from None
         if response.is_success:
             return response.json()
+        raise _refused(response)
+
+    def download(self, path: str, params: dict[str, str], to: Path) -> int:
+        """Write what is answered to a file, as it comes; how many lines it has. Raises ApiError."""
+        lines = 0
         try:
-            problem = response.json()
-            remedy = problem["remedy"].partition(FOR_PROGRAMS)[0]
-            raise ApiError(f"{problem['detail']} {remedy}".strip(), problem["code"])
-        except (ValueError, KeyError):
-            raise ApiError(f"The gateway answered {response.status_code}; look at its log.") from None
+            with self._client.stream("GET", path, params=params) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _refused(response)
+                with to.open("wb") as file:
+                    for part in response.iter_bytes():
+                        lines += part.count(b"\n")
+                        file.write(part)
+        except httpx.HTTPError as error:
+            raise ApiError(f"The gateway broke off ({type(error).__name__}): try again.") from None
+        except OSError as error:
+            raise ApiError(f"{to} cannot be written: {error.strerror}.", "not_written") from None
+        return lines
+
+
+def _refused(response: httpx.Response) -> ApiError:
+    """What a problem says, for somebody at a terminal."""
+    try:
+        problem = response.json()
+        remedy = problem["remedy"].partition(FOR_PROGRAMS)[0]
+        return ApiError(f"{problem['detail']} {remedy}".strip(), problem["code"])
+    except (ValueError, KeyError):
+        return ApiError(f"The gateway answered {response.status_code}; look at its log.")
 
 
 def texts(folder: Path, number: str) -> list[dict[str, Any]]:
@@ -122,5 +148,5 @@ def _known(folder: Path) -> dict[str, Any]:
         return cast("dict[str, Any]", json.loads((folder / "up.json").read_text()))
     except OSError:
         raise ApiError(
-            "No running stack is known: run `make up`, or give --api and --token (JIEBANG_API, JIEBANG_TOKEN)."
+            "No running stack is known: run `make up`, or give --api and --client (JIEBANG_API, JIEBANG_CLIENT)."
         ) from None

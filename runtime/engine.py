@@ -99,7 +99,7 @@ def configured() -> ClientConnectConfig:
     return config
 
 
-async def connect(keys: KeyRing, metrics_address: str = "") -> Client:
+async def connect(keys: KeyRing, metrics_address: str = "", interceptors: Sequence[Interceptor] = ()) -> Client:
     """A client of a Temporal that answers. Raises EngineError."""
     config = configured()
     runtime = None
@@ -107,15 +107,21 @@ async def connect(keys: KeyRing, metrics_address: str = "") -> Client:
         runtime = Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics_address)))
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            return await Client.connect(**config, data_converter=data_converter(keys), runtime=runtime)
+            return await Client.connect(
+                **config, data_converter=data_converter(keys), runtime=runtime, interceptors=interceptors
+            )
     except (RuntimeError, TimeoutError) as error:
         where = f"{config['target_host']} ({_why(error)})"
         raise EngineError(f"Temporal does not answer at {where}: start it, or correct TEMPORAL_ADDRESS") from None
 
 
-async def connect_later(config: ClientConnectConfig, keys: KeyRing) -> Client:
+async def connect_later(
+    config: ClientConnectConfig, keys: KeyRing, interceptors: Sequence[Interceptor] = ()
+) -> Client:
     """A client that connects at its first call, and again at the next one as long as that fails."""
-    return await Client.connect(**config, data_converter=data_converter(keys), lazy=True, interceptors=[_Away()])
+    return await Client.connect(
+        **config, data_converter=data_converter(keys), lazy=True, interceptors=[*interceptors, _Away()]
+    )
 
 
 class _Away(Interceptor):

@@ -208,6 +208,23 @@ def complaint(view: Mapping[str, Any]) -> RenderableType:
     return Group(*lines, Text(view["next"]))
 
 
+def my_case(view: Mapping[str, Any], language: str) -> RenderableType:
+    """Any case as its citizen sees it: where it stands app by app, what happened, what is next."""
+    apps = _table("App", "Where it stands", "Until (Shanghai)", "Hotline", wrapped=("Where it stands",))
+    for one in view["apps"]:
+        count = "" if one["count"] is None else f"  {one['count']}"
+        apps.add_row(
+            Text(one["name"]), Text(one["what"][language] + count), local(one["at"])[:16], Text(one["hotline"])
+        )
+    lines: list[RenderableType] = [_head(plain(view["kind"]).capitalize(), view), Text(view["what"][language])]
+    lines += [Text(f"{local(one['at'])}  {one['what'][language]}") for one in view["happened"]]
+    lines.append(apps)
+    if following := view["next"]["what"][language]:
+        until = f" ({local(view['next']['at'])}, Shanghai)" if view["next"]["at"] else ""
+        lines.append(Text.assemble(("Next: ", "bold"), following, until))
+    return Group(*lines)
+
+
 # ── the case desk ────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -17,14 +17,18 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+from sqlalchemy import Connection
 
+from domain.access import PEOPLE, Role
 from runtime import settings as configuration
-from runtime.partners import issue_missing, private
+from runtime.credentials import SANDBOX_PEOPLE, issue_missing, private
 from runtime.settings import HOUSE, Settings
-from store import schema
+from store import accounts, schema
+from store.database import Database
 from store.keys import KeyRing
 
 SANDBOX_REGISTRY = HOUSE / "sandbox" / "registry.toml"
@@ -66,6 +70,7 @@ class Ports:
     smpp: int = field(default_factory=free_port)
     smtp: int = field(default_factory=free_port)
     metrics: int = field(default_factory=free_port)
+    gateway_metrics: int = field(default_factory=free_port)
 
 
 class Stack:
@@ -113,6 +118,11 @@ class Stack:
         return f"http://127.0.0.1:{self.ports.metrics}/metrics"
 
     @property
+    def gateway_metrics(self) -> str:
+        """The gateway's Prometheus metrics."""
+        return f"http://127.0.0.1:{self.ports.gateway_metrics}/metrics"
+
+    @property
     def addresses(self) -> dict[str, str]:
         """All of them, for programs."""
         return {
@@ -121,6 +131,7 @@ class Stack:
             "temporal": self.temporal,
             "temporal_ui": self.temporal_ui,
             "metrics": self.metrics,
+            "gateway_metrics": self.gateway_metrics,
             "logs": str(self.folder / "logs"),
         }
 
@@ -136,10 +147,12 @@ class Stack:
             "JIEBANG_FOLDER": str(self.folder),
             "JIEBANG_DATABASE_URL": f"sqlite:///{self.folder}/jiebang.db",
             "JIEBANG_KEYS": str(self.folder / "keys.json"),
-            "JIEBANG_PARTNERS": str(self.folder / "partners.json"),
             "JIEBANG_REGISTRY": str(SANDBOX_REGISTRY),
             "JIEBANG_SANDBOX_URL": self.world,
             "JIEBANG_PUBLIC_URL": self.api,
+            "JIEBANG_OIDC_ISSUER": f"{self.world}/oidc",
+            "JIEBANG_OIDC_CLIENT_ID": "jiebang",
+            "JIEBANG_OIDC_CLIENT_SECRET": "sandbox",
             "JIEBANG_SMPP_HOST": "127.0.0.1",
             "JIEBANG_SMPP_PORT": str(self.ports.smpp),
             "JIEBANG_SMTP_HOST": "127.0.0.1",
@@ -163,6 +176,7 @@ class Stack:
         try:
             for part in self._start:
                 self.start(part)
+            self._wait("gateway", lambda: _ready(f"{self.api}/readyz"))
         except BaseException:
             self.stop()
             raise
@@ -177,11 +191,13 @@ class Stack:
         (self.folder / "logs").mkdir(parents=True, exist_ok=True)
         config = self.settings
         if not config.keys.exists():
-            KeyRing.new().save(config.keys)
+            KeyRing.new(sandbox=True).save(config.keys)
         if not any(carrier.takes_part for carrier in config.registry_data.carriers):
             raise StackError(f"no carrier in {config.registry} has endpoint and results: add them for one")
-        issue_missing(config.registry_data, config.key_ring, config.partners, self.credentials)
         schema.upgrade(config.database_url)
+        with closing(Database(config.database_url)) as database:
+            issue_missing(database, config.registry_data, config.key_ring, self.credentials)
+            database.write_now(lambda c: _desk(c, config))
         private(self.folder / "up.json", json.dumps(self.addresses | self._handed_out()))
 
     def start(self, part: str) -> None:
@@ -246,7 +262,8 @@ class Stack:
         self._wait("worker", lambda: _answers(self.metrics))
 
     def _gateway(self) -> None:
-        self._run("gateway", sys.executable, "-m", "gateway", "--port", str(self.ports.gateway))
+        metrics = {"JIEBANG_GATEWAY_METRICS": f"127.0.0.1:{self.ports.gateway_metrics}"}
+        self._run("gateway", sys.executable, "-m", "gateway", "--port", str(self.ports.gateway), extra=metrics)
         self._wait("gateway", lambda: _answers(f"{self.api}/healthz"))
 
     def _run(self, part: str, *words: object, extra: Mapping[str, str] | None = None) -> None:
@@ -280,15 +297,36 @@ class Stack:
     def _handed_out(self) -> dict[str, object]:
         """What the command line needs to speak as anybody: the first carrier and channel, and everybody at the desk."""
         clear = json.loads(self.credentials.read_text())
-        first = {role: next(iter(clear[f"{role}s"].values()))["token"] for role in ("carrier", "channel")}
-        desk = {code: one["token"] for role in ("case_workers", "supervisors") for code, one in clear[role].items()}
-        carriers = {code: one["token"] for code, one in clear["carriers"].items()}
-        return {"carrier": next(iter(carriers)), "tokens": {**first, **desk, **carriers}}
+        first = {role: next(iter(clear[f"{role}s"].values())) for role in ("carrier", "channel")}
+        people = {code: one for role in (*PEOPLE, Role.CARRIER) for code, one in clear[f"{role.value}s"].items()}
+        known = {
+            who: {name: one[name] for name in ("client_id", "client_secret")}
+            for who, one in {**first, **people}.items()
+        }
+        return {"carrier": next(iter(clear["carriers"])), "clients": known}
+
+
+def _desk(connection: Connection, config: Settings) -> None:
+    """Accounts for everybody at the case desk: they sign in at the world's OpenID provider, under their codes."""
+    now, who = datetime.now(UTC), "operator:sandbox"
+    there = {account.code: account for account in accounts.listed(connection)}
+    for code, role in SANDBOX_PEOPLE.items():
+        if role in PEOPLE and code not in there:
+            accounts.add(connection, config.key_ring, code, role, None, who, now)
+        if role in PEOPLE and config.oidc_issuer and not (code in there and there[code].disabled_at):
+            accounts.link(connection, config.key_ring, code, config.oidc_issuer, code, who, now)
 
 
 def _answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=2, trust_env=False).status_code < 500
+    except httpx.HTTPError:
+        return False
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=10, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from starlette.requests import Request
 
+from runtime.access import ClientAuth
 from sandbox.behaviour import share
 
 AT_ONCE = 20
@@ -29,11 +30,12 @@ PAGE = 100
 
 
 class Account(BaseModel):
-    """What a partner was handed: its bearer token, its webhook secret, and the key (hex) its number tokens are made with."""
+    """What a partner was handed: its client, its webhook secret, and the key (hex) its number tokens are made with."""
 
     model_config = ConfigDict(frozen=True)
 
-    token: str = Field(repr=False)
+    client_id: str
+    client_secret: str = Field(repr=False)
     secret: str = Field(repr=False)
     token_key: str = Field(default="", repr=False)
 
@@ -82,6 +84,7 @@ class Gateway:
         self._pace = pace
         self._room = asyncio.Semaphore(AT_ONCE)
         self._client = httpx.AsyncClient(timeout=10.0, trust_env=False)
+        self._auth: dict[str, ClientAuth] = {}
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -111,9 +114,8 @@ class Gateway:
         cursor: int | None = None
         while True:
             params: dict[str, int] = {"limit": PAGE} | ({"after": cursor} if cursor else {})
-            headers = {"authorization": f"Bearer {account.token}"}
             async with self._room:
-                response = await self._client.get(f"{self._url}/v1/{what}", params=params, headers=headers)
+                response = await self._client.get(f"{self._url}/v1/{what}", params=params, auth=self._of(account))
             page = response.raise_for_status().json()
             found += page[name]
             if not (cursor := page["next"]):
@@ -129,22 +131,28 @@ class Gateway:
         self, account: Account, path: str, body: bytes, media_type: str, secret: str = ""
     ) -> httpx.Response:
         message_id = f"msg_{uuid4().hex}"
-        fixed = {"authorization": f"Bearer {account.token}", "content-type": media_type}
+        fixed = {"content-type": media_type}
         tries = 0
         while True:
             headers = fixed | signed(secret or account.secret, message_id, body)
             response = await self._send(
-                self._client.build_request("POST", self._url + path, content=body, headers=headers)
+                self._client.build_request("POST", self._url + path, content=body, headers=headers), self._of(account)
             )
             if response is not None and not comes_later(response.status_code):
                 return response
             await self.pause(tries + share(message_id, "spread"), response)
             tries += 1
 
-    async def _send(self, request: httpx.Request) -> httpx.Response | None:
+    def _of(self, account: Account) -> ClientAuth:
+        """How an account comes in; its token serves all its requests."""
+        return self._auth.setdefault(
+            account.client_id, ClientAuth(self._url, account.client_id, account.client_secret)
+        )
+
+    async def _send(self, request: httpx.Request, auth: httpx.Auth | None = None) -> httpx.Response | None:
         """None when there was no answer."""
         async with self._room:
             try:
-                return await self._client.send(request)
+                return await self._client.send(request, auth=auth)
             except httpx.TransportError:
                 return None

@@ -28,6 +28,7 @@ from sandbox.carriers import Carriers
 from sandbox.enterprises import Enterprises
 from sandbox.mail_server import MailRefusal, SandboxMailServer
 from sandbox.observed import Observed
+from sandbox.oidc import SandboxProvider
 from sandbox.people import People
 from sandbox.server import HttpServer
 from sandbox.sms_centre import CentreMode, SandboxSmsCentre
@@ -40,6 +41,10 @@ QUESTIONS_LESS_OFTEN = 2
 """Work items are looked for so many times as often: there are more of them."""
 
 REGISTRY = Path(__file__).with_name("registry.toml")
+
+CALLBACK = "/sign-in/oidc/callback"
+DESK = ("worker-chen", "worker-lin", "supervisor-wu", "auditor-qian", "admin-zhao")
+"""Who may sign in at the gateway through the world's OpenID provider, and where it sends them back to."""
 
 
 class Accounts(BaseModel):
@@ -140,6 +145,7 @@ class World:
         )
         self._people = People(self.registry, self.mail, self.observed, self._start, known, pace)
         self._poll_every = poll_every
+        self._desk = SandboxProvider(self.url, gateway_url + CALLBACK, DESK)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -192,6 +198,7 @@ class World:
         app.middleware("http")(self._note_url)
         app.include_router(self._enterprises.router)
         app.include_router(self.carriers.router)
+        app.include_router(self._desk.router)
         app.add_api_route("/world/state", self.state, methods=["GET"], response_model=None)
         app.add_api_route("/world/phone", self._phone, methods=["POST"])
         app.add_api_route("/world/number-event", self._report, methods=["POST"], response_model=None)

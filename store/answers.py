@@ -94,6 +94,10 @@ class SaidAtOnce(BaseModel):
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
     answers: list[SaidTo] = []
 
+    def to(self, question: str) -> Said | None:
+        """What is said to this question, if anything."""
+        return next((one.answer for one in self.answers if one.question == question), None)
+
 
 def take(
     connection: Connection,

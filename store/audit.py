@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select
 
-from domain.case import CaseKind
+from domain.case import CaseKind, root
 from domain.question import Questions
 from domain.renewal import RenewalStatus, frees_number
 from domain.unbind import Item, evolve_item
 from store.keys import KeyRing, KeyRingError
 from store.ledger import seal
 from store.projection import CURSOR_STRIDE, PROJECTIONS, item_values, project, question_values, standing_values
-from store.tables import cases, ledger, questions, running, submissions, work_items, worklist
+from store.tables import case_parties, cases, ledger, questions, running, submissions, work_items, worklist
 
 CHUNK = 500
 
@@ -49,8 +50,10 @@ def verify(connection: Connection, keys: KeyRing, progress: Callable[[int], None
             progress(events)
     _check_heads(connection, heads)
     items = 0
+    parties: dict[str, set[str]] = {}
     for case in heads:
-        items += _check_case(connection, case)
+        items += _check_case(connection, case, parties.setdefault(root(case), set()))
+    _check_parties(connection, parties)
     stored: int = connection.execute(select(func.count()).select_from(work_items)).scalar_one()
     if stored != items:
         raise Difference(f"there are {stored} work items, the ledger opened {items}: run rebuild")
@@ -99,8 +102,8 @@ def _check_heads(connection: Connection, heads: dict[str, tuple[int, str]]) -> N
             raise Difference(f"case {case} was submitted but has no event: restore the ledger from your backup")
 
 
-def _check_case(connection: Connection, case: str) -> int:
-    """One case's rows against the fold of its events; returns its number of work items."""
+def _check_case(connection: Connection, case: str, parties: set[str]) -> int:
+    """One case's rows against the fold of its events; returns its number of work items, adds to its parties."""
     rows = connection.execute(select(ledger).where(ledger.c.case_id == case).order_by(ledger.c.seq)).all()
     kind = CaseKind(rows[0].kind)
     how = PROJECTIONS[kind]
@@ -113,6 +116,7 @@ def _check_case(connection: Connection, case: str) -> int:
         if (event.type, str(event.actor), event.at) != (row.type, row.actor, row.at):
             raise Difference(f"ledger position {row.position}: its columns do not fit its event")
         state = how.evolve(state, event)
+        parties.update(map(intern, how.parties(event)))
         fresh = [key for key in how.questions(state) if key not in asked]
         asked.update((key, row.position * CURSOR_STRIDE + place) for place, key in enumerate(fresh))
         for place, (item_id, opened) in enumerate(how.opened_items(event).items()):
@@ -146,7 +150,7 @@ def _check_case(connection: Connection, case: str) -> int:
     _check_questions(connection, case, how.questions(state), asked)
     standing = how.standing(state)
     queued = connection.execute(select(worklist).where(worklist.c.case_id == case)).mappings().one_or_none()
-    values = {"opened_at": rows[0].at, **standing_values(kind, standing)} if standing else None
+    values = {"opened_at": rows[0].at, **standing_values(kind, standing, state)} if standing else None
     if values != (queued and {name: value for name, value in queued.items() if name != "case_id"}):
         raise Difference(f"case {case}: the case workers' queue does not say what its events say: run rebuild")
     return len(items)
@@ -161,6 +165,17 @@ def _check_questions(connection: Connection, case: str, asked: Questions, cursor
     }
     if stored != expected:
         raise Difference(f"case {case}: its questions do not say what its events say: run rebuild")
+
+
+def _check_parties(connection: Connection, parties: dict[str, set[str]]) -> None:
+    """Every case is found by its enterprises and carriers, and by no others."""
+    for row in connection.execute(select(case_parties)):
+        if row.party not in parties.get(row.case_id, ()):
+            raise Difference(f"case {row.case_id} has nothing to do with {row.party}: run rebuild")
+        parties[row.case_id].remove(row.party)
+    for case, missing in parties.items():
+        if missing:
+            raise Difference(f"case {case} is not found by {min(missing)}: run rebuild")
 
 
 def _check_running(connection: Connection) -> None:
@@ -183,7 +198,7 @@ def _check_running(connection: Connection) -> None:
 
 def rebuild(connection: Connection, progress: Callable[[int], None] | None = None) -> int:
     """Throw the read models away and fold the ledger into them again; return the number of events."""
-    for table in (work_items, questions, worklist, cases):
+    for table in (work_items, questions, worklist, case_parties, cases):
         connection.execute(delete(table))
     events = 0
     for row in _rows(connection):

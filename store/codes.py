@@ -48,11 +48,17 @@ def take_turn(
     return None
 
 
-def next_turn(connection: Connection, check: str, again_after: timedelta, at: datetime) -> datetime | None:
-    """From when on the origin of a running check may have another code sent, whichever of its checks had the last."""
+def whose(connection: Connection, check: str) -> tuple[str, str] | None:
+    """The number and the origin of a running check, both as tokens."""
     own = select(codes.c.number_token, codes.c.origin).where(codes.c.case_id == check)
     row = connection.execute(own).one_or_none()
-    return free_at(connection, row.number_token, row.origin, again_after, at) if row else None
+    return (row.number_token, row.origin) if row else None
+
+
+def next_turn(connection: Connection, check: str, again_after: timedelta, at: datetime) -> datetime | None:
+    """From when on the origin of a running check may have another code sent, whichever of its checks had the last."""
+    own = whose(connection, check)
+    return free_at(connection, *own, again_after, at) if own else None
 
 
 def put(connection: Connection, check: str, kept: str, at: datetime) -> None:

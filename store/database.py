@@ -10,8 +10,10 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -24,9 +26,22 @@ MOST_JOBS = 128
 """Jobs in one transaction."""
 
 MOST_WAITING = 10_000
-"""Jobs queued before callers have to wait for room: no unbounded queue."""
+"""Jobs queued before more are turned away: no unbounded queue."""
 
 BUSY_SECONDS = 10.0
+
+
+class DatabaseBusy(RuntimeError):
+    """The writer's queue is full: nothing was queued, the same may be tried again later."""
+
+
+@dataclass(frozen=True)
+class _Queued:
+    """A job, and since when it waits."""
+
+    job: Job[Any]
+    done: Future[Any]
+    since: float = field(default_factory=time.monotonic)
 
 
 def create(url: str, *, writes: bool) -> Engine:
@@ -61,7 +76,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self._readers = create(url, writes=False)
         self._writers = create(url, writes=True)
-        self._jobs: queue.Queue[tuple[Job[Any], Future[Any]] | None] = queue.Queue(MOST_WAITING)
+        self._jobs: queue.Queue[_Queued | None] = queue.Queue(MOST_WAITING)
+        self._oldest: float | None = None
         self._closing = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="database-writer", daemon=True)
@@ -77,6 +93,12 @@ class Database:
         """Jobs queued for the writer."""
         return self._jobs.qsize()
 
+    @property
+    def lag(self) -> float:
+        """Seconds since the oldest job was queued that is not yet committed; 0 when there is none."""
+        oldest = self._oldest
+        return 0.0 if oldest is None else time.monotonic() - oldest
+
     async def read(self, job: Job[T]) -> T:
         """Run a job that only reads."""
         return await asyncio.to_thread(self.read_now, job)
@@ -87,16 +109,23 @@ class Database:
             return job(connection)
 
     async def write(self, job: Job[T]) -> T:
-        """Run a job in the writer's next transaction; when this returns, it is committed."""
+        """Run a job in the writer's next transaction; when this returns, it is committed. Raises DatabaseBusy."""
         return await asyncio.wrap_future(self.submit(job))
 
     def submit(self, job: Job[T]) -> Future[T]:
-        """Queue a job for the writer; the future is done after the commit. Raises RuntimeError after `close`."""
+        """Queue a job for the writer; the future is done after the commit.
+
+        Raises DatabaseBusy at once when the queue is full, since who waits here may be an event loop; RuntimeError
+        after `close`.
+        """
         done: Future[T] = Future()
         with self._closing:
             if self._closed:
                 raise RuntimeError("the database is closed")
-            self._jobs.put((job, done))
+            try:
+                self._jobs.put_nowait(_Queued(job, done))
+            except queue.Full:
+                raise DatabaseBusy("too many writes wait for the database") from None
         return done
 
     def write_now(self, job: Job[T]) -> T:
@@ -119,6 +148,7 @@ class Database:
     def _work(self) -> None:
         while (first := self._jobs.get()) is not None:
             batch = [first]
+            self._oldest = first.since
             closing = False
             while len(batch) < MOST_JOBS and not self._jobs.empty():
                 job = self._jobs.get()
@@ -127,11 +157,12 @@ class Database:
                     break
                 batch.append(job)
             self._commit(batch)
+            self._oldest = None
             if closing:
                 return
 
-    def _commit(self, batch: list[tuple[Job[Any], Future[Any]]]) -> None:
-        live = [(job, done) for job, done in batch if done.set_running_or_notify_cancel()]
+    def _commit(self, batch: list[_Queued]) -> None:
+        live = [(one.job, one.done) for one in batch if one.done.set_running_or_notify_cancel()]
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             with self._writers.begin() as connection:

@@ -27,6 +27,11 @@ def following_case_id(keys: KeyRing, kind: CaseKind, parent: str, step: str) -> 
     return LETTERS[kind] + keys.token("following-case", f"{parent}/{kind.value}/{step}").translate(_TO_CROCKFORD)[:12]
 
 
+def new_batch_id() -> str:
+    """`B` and twelve random characters."""
+    return "B" + _random(12)
+
+
 def new_paper_id() -> str:
     """`P` and twelve random characters."""
     return "P" + _random(12)

@@ -46,16 +46,18 @@ class KeyRing:
     current: str
     keys: Mapping[str, bytes] = field(repr=False)
     index: bytes = field(repr=False)
+    sandbox: bool = False
+    """Made for the sandbox; a rotation does not change that, since the index key stays."""
 
     @classmethod
-    def new(cls) -> KeyRing:
+    def new(cls, *, sandbox: bool = False) -> KeyRing:
         """A ring with one fresh key."""
-        return cls("k1", {"k1": secrets.token_bytes(KEY_BYTES)}, secrets.token_bytes(KEY_BYTES))
+        return cls("k1", {"k1": secrets.token_bytes(KEY_BYTES)}, secrets.token_bytes(KEY_BYTES), sandbox)
 
     def rotated(self) -> KeyRing:
         """The same ring with a fresh current key; older ones stay to open what they locked."""
         fresh = f"k{max((int(k[1:]) for k in self.keys if k[1:].isdecimal()), default=0) + 1}"
-        return KeyRing(fresh, {**self.keys, fresh: secrets.token_bytes(KEY_BYTES)}, self.index)
+        return KeyRing(fresh, {**self.keys, fresh: secrets.token_bytes(KEY_BYTES)}, self.index, self.sandbox)
 
     @classmethod
     def load(cls, path: Path) -> KeyRing:
@@ -66,6 +68,7 @@ class KeyRing:
                 data["current"],
                 {key_id: b64decode(key) for key_id, key in data["keys"].items()},
                 b64decode(data["index"]),
+                data.get("sandbox") is True,
             )
         except FileNotFoundError as error:
             raise KeyRingError(f"there is no key ring at {path}: set JIEBANG_KEYS or run `starter.py up`") from error
@@ -85,6 +88,7 @@ class KeyRing:
             "current": self.current,
             "keys": {key_id: b64encode(key).decode() for key_id, key in self.keys.items()},
             "index": b64encode(self.index).decode(),
+            **({"sandbox": True} if self.sandbox else {}),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
@@ -107,6 +111,13 @@ class KeyRing:
         if key_id not in self.keys:
             raise KeyRingError(f"the key ring has no key {key_id}: restore the ring that had it")
         return _cipher(_derive(self.keys[key_id], purpose))
+
+    def secret(self, purpose: str, key_id: str | None = None) -> bytes:
+        """32 bytes for a library that keys its own HMAC, by the current key or the one named. Raises KeyRingError."""
+        key_id = key_id or self.current
+        if key_id not in self.keys:
+            raise KeyRingError(f"the key ring has no key {key_id}: restore the ring that had it")
+        return _derive(self.keys[key_id], purpose)
 
     # ── seals and tokens: HMAC-SHA-256 ───────────────────────────────────────────────────────────────
 

@@ -122,6 +122,13 @@ def parse(rows: Iterable[Row[Any]]) -> list[Event]:
     return [PROJECTIONS[CaseKind(row.kind)].events.validate_json(row.data) for row in rows]
 
 
+def length(connection: Connection, case: str) -> int:
+    """How many events a case has."""
+    found = select(func.coalesce(func.max(ledger.c.seq), 0)).where(ledger.c.case_id == case)
+    seq: int = connection.execute(found).scalar_one()
+    return seq
+
+
 def step_at(connection: Connection, case: str, step: str) -> datetime | None:
     """When a step of a case was recorded; None if it was not."""
     found = select(ledger.c.at).where(ledger.c.case_id == case, ledger.c.step == step).limit(1)

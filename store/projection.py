@@ -5,20 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from domain import complaint, dispute, identity, investigation, number, query, renewal, unbind
-from domain.case import CaseKind, Event, Model
+from domain.case import CaseKind, Event, Model, root
 from domain.casework import Standing
 from domain.question import Questions
 from store import slots
-from store.tables import cases, questions, running, work_items, worklist
+from store.tables import case_parties, cases, questions, running, work_items, worklist
 from store.vault import purge_after
 
 CURSOR_STRIDE = 10_000
@@ -27,6 +27,9 @@ CURSOR_STRIDE = 10_000
 
 KEPT_AFTER_CLOSE = timedelta(days=30)
 """How long personal data outlives its case (domain.md, privacy)."""
+
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""When a case is due that is not: after every other."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Projection:
     touched: Callable[[Event], tuple[str, ...]] = lambda _event: ()
     questions: Callable[[Any], Questions] = lambda _state: {}
     """Every question the case has put to a party, answered or not."""
+    parties: Callable[[Any], Iterable[str]] = lambda _event: ()
+    """Enterprises and carriers an event brings in; those of an unbind request belong to the case it is part of."""
     standing: Callable[[Any], Standing | None] = lambda _state: None
     """Where it stands in the case workers' queues; None for kinds without case work."""
     follows: Callable[[Connection, Any], None] = lambda _connection, _state: None
@@ -56,6 +61,7 @@ PROJECTIONS: Mapping[CaseKind, Projection] = {
         events=TypeAdapter(renewal.RenewalEvent),
         head=renewal.State,
         evolve=renewal.evolve,
+        parties=lambda event: {event.carrier} if isinstance(event, renewal.Submitted) else (),
         standing=renewal.standing,
         follows=_renewal_follows,
     ),
@@ -65,6 +71,7 @@ PROJECTIONS: Mapping[CaseKind, Projection] = {
         evolve=unbind.evolve_header,
         opened_items=lambda event: unbind.open_items(event) if isinstance(event, unbind.Opened) else {},
         touched=lambda event: () if isinstance(event, unbind.Opened) else unbind.touched(event),
+        parties=lambda event: {one.enterprise for one in event.items} if isinstance(event, unbind.Opened) else (),
     ),
     CaseKind.IDENTITY: Projection(
         events=TypeAdapter(identity.IdentityEvent),
@@ -76,6 +83,7 @@ PROJECTIONS: Mapping[CaseKind, Projection] = {
         head=query.State,
         evolve=query.evolve,
         questions=lambda state: state.questions,
+        parties=lambda event: {one.party for one in event.apps} if isinstance(event, query.Submitted) else (),
         standing=query.standing,
         follows=slots.after_query,
     ),
@@ -84,12 +92,14 @@ PROJECTIONS: Mapping[CaseKind, Projection] = {
         head=dispute.State,
         evolve=dispute.evolve,
         questions=lambda state: state.questions,
+        parties=lambda event: {one.party for one in event.claims} if isinstance(event, dispute.Opened) else (),
         standing=dispute.standing,
     ),
     CaseKind.NUMBER: Projection(
         events=TypeAdapter(number.NumberEvent),
         head=number.State,
         evolve=number.evolve,
+        parties=lambda event: {event.actor.code} if isinstance(event, number.Opened | number.Reported) else (),
         standing=number.standing,
     ),
     CaseKind.INVESTIGATION: Projection(
@@ -97,12 +107,14 @@ PROJECTIONS: Mapping[CaseKind, Projection] = {
         head=investigation.State,
         evolve=investigation.evolve,
         questions=lambda state: state.questions,
+        parties=lambda event: {one.code for one in event.parties} if isinstance(event, investigation.Opened) else (),
         standing=investigation.standing,
     ),
     CaseKind.COMPLAINT: Projection(
         events=TypeAdapter(complaint.ComplaintEvent),
         head=complaint.State,
         evolve=complaint.evolve,
+        parties=lambda event: {one.code for one in event.parties} if isinstance(event, complaint.Taken) else (),
         standing=complaint.standing,
     ),
 }
@@ -150,8 +162,9 @@ def project(
         connection.execute(_INSERT_CASE, {"case_id": case, "kind": kind.value, "opened_at": opened_at, **values})
     _save_items(connection, case, items, cursors)
     _save_questions(connection, case, before, asked, asked_at)
+    _save_parties(connection, root(case), {party for _, event in happened for party in how.parties(event)})
     if standing := how.standing(state):
-        _save_standing(connection, case, kind, standing, happened[0][0]["at"])
+        _save_standing(connection, case, standing_values(kind, standing, state), happened[0][0]["at"])
     how.follows(connection, state)
     ended = getattr(state, "ended_at", None)
     if ended != ended_before:
@@ -236,7 +249,15 @@ def _save_questions(
         connection.execute(_UPDATE_QUESTION, changed)
 
 
-def standing_values(kind: CaseKind, standing: Standing) -> dict[str, Any]:
+def _save_parties(connection: Connection, case: str, parties: set[str]) -> None:
+    if not parties:
+        return
+    known = set(connection.execute(_PARTIES, {"case": case}).scalars())
+    if fresh := sorted(parties - known):
+        connection.execute(_INSERT_PARTY, [{"case_id": case, "party": party} for party in fresh])
+
+
+def standing_values(kind: CaseKind, standing: Standing, state: Any) -> dict[str, Any]:
     """The columns that follow from where a case stands."""
     work = standing.work
     return {
@@ -246,13 +267,15 @@ def standing_values(kind: CaseKind, standing: Standing) -> dict[str, Any]:
         "waiting": standing.waiting.value,
         "assignee": work.assignee,
         "due_at": work.due_at,
+        "due_order": work.due_at or NEVER,
         "paused": work.paused_at is not None,
         "escalated": work.escalated_at is not None,
+        "closed_at": state.ended_at,
+        "masked_number": state.masked_number,
     }
 
 
-def _save_standing(connection: Connection, case: str, kind: CaseKind, standing: Standing, opened_at: Any) -> None:
-    values = standing_values(kind, standing)
+def _save_standing(connection: Connection, case: str, values: dict[str, Any], opened_at: Any) -> None:
     if not connection.execute(_UPDATE_WORKLIST, {"key": case, **values}).rowcount:
         connection.execute(_INSERT_WORKLIST, {"case_id": case, "opened_at": opened_at, **values})
 
@@ -279,6 +302,8 @@ _UPDATE_QUESTION = (
     .where(questions.c.question_id == bindparam("key"))
     .values({name: bindparam(name) for name in ("kind", "party", "open", "due_at", "data")})
 )
+_PARTIES = select(case_parties.c.party).where(case_parties.c.case_id == bindparam("case"))
+_INSERT_PARTY = insert(case_parties)
 _INSERT_WORKLIST = insert(worklist)
 _UPDATE_WORKLIST = (
     update(worklist)
@@ -286,7 +311,19 @@ _UPDATE_WORKLIST = (
     .values(
         {
             name: bindparam(name)
-            for name in ("kind", "status", "open", "waiting", "assignee", "due_at", "paused", "escalated")
+            for name in (
+                "kind",
+                "status",
+                "open",
+                "waiting",
+                "assignee",
+                "due_at",
+                "due_order",
+                "paused",
+                "escalated",
+                "closed_at",
+                "masked_number",
+            )
         }
     )
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from domain import identity
 from domain.case import CaseKind, root
@@ -19,6 +19,7 @@ from store import vault
 from store.keys import KeyRing
 from store.ledger import Append, append
 from store.projection import load_state
+from store.tables import cases
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,23 @@ def follow(
 ) -> Refusal | None:
     """Whether a check may look into a case of the same person, or act on it; a check for following is spent on it.
 
-    The person is the number *and* the ID tail: who holds a re-issued number never sees a former holder's case.
+    The person is the number *and* the ID tail: who holds a re-issued number never sees a former holder's case. Of a
+    renewal handed in without an ID tail, it is who held the number by then.
     """
     whole, person = root(case), _person(connection, keys, check)
-    if person is None or person != _person(connection, keys, whole):
+    known = _person(connection, keys, whole)
+    if person is None or known is None or person.number != known.number:
+        return identity.refuse_unknown(check)
+    if person.id_tail != known.id_tail and (known.id_tail or not _held_by_then(connection, check, whole)):
         return identity.refuse_unknown(check)
     return _use(connection, keys, check, identity.Follow(case=whole), at, channel)
+
+
+def _held_by_then(connection: Connection, check: str, case: str) -> bool:
+    """Whether the contract of whoever was checked began before this case."""
+    state = _state(connection, check, None)
+    opened_at: datetime = connection.execute(select(cases.c.opened_at).where(cases.c.case_id == case)).scalar_one()
+    return not isinstance(state, Refusal) and state.activated_at is not None and state.activated_at <= opened_at
 
 
 def _use(

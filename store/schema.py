@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
 HERE = Path(__file__).resolve().parent.parent
 
@@ -26,6 +30,17 @@ def upgrade(url: str) -> None:
 def downgrade(url: str) -> None:
     """To nothing."""
     command.downgrade(configuration(url), "base")
+
+
+def current(connection: Connection) -> str | None:
+    """The migration the database is at; None for one without any."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+@lru_cache(maxsize=1)
+def newest() -> str | None:
+    """The newest migration there is."""
+    return ScriptDirectory.from_config(configuration("")).get_current_head()
 
 
 def check(url: str) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -121,6 +122,7 @@ submissions = Table(
     Column("submitted_at", Utc, nullable=False),
     Column("started", Boolean, nullable=False),
     Index("ix_submissions_started", "started"),
+    Index("ix_submissions_listed", "partner", "submitted_at", "case_id"),
 )
 """What partners asked for, by a digest of their key; not `started` means the engine has yet to take it."""
 
@@ -205,13 +207,21 @@ worklist = Table(
     Column("waiting", String(20), nullable=False),
     Column("assignee", String(40), nullable=False),
     Column("due_at", Utc),
+    Column("due_order", Utc, nullable=False),
     Column("paused", Boolean, nullable=False),
     Column("escalated", Boolean, nullable=False),
     Column("opened_at", Utc, nullable=False),
-    Index("ix_worklist_queue", "open", "assignee", "due_at"),
-    Index("ix_worklist_waiting", "open", "waiting", "due_at"),
+    Column("closed_at", Utc),
+    Column("masked_number", String(20), nullable=False, server_default=""),
+    Index("ix_worklist_queue", "open", "assignee", "due_order", "case_id"),
+    Index("ix_worklist_waiting", "open", "waiting", "due_order", "case_id"),
+    Index("ix_worklist_open_due", "open", "due_order", "case_id"),
+    Index("ix_worklist_due", "due_order", "case_id"),
+    Index("ix_worklist_opened", "opened_at", "case_id"),
+    Index("ix_worklist_number", "masked_number"),
 )
-"""The case workers' queues: one row per case that case workers may have to do with."""
+"""The case workers' queues: one row per case that case workers may have to do with. `due_order` is `due_at`, or the
+end of time where nothing is due: a column that is never empty, so that an index can give the order."""
 
 papers = Table(
     "papers",
@@ -255,3 +265,144 @@ numbers = Table(
     Column("case_id", String(40), nullable=False, unique=True),
 )
 """The case a number's life is kept in."""
+
+case_parties = Table(
+    "case_parties",
+    metadata,
+    Column("case_id", String(40), primary_key=True),
+    Column("party", String(40), primary_key=True),
+    Index("ix_case_parties_party", "party"),
+)
+"""Which enterprises and carriers a case is about, for case workers who look for it."""
+
+clients = Table(
+    "clients",
+    metadata,
+    Column("client_id", String(60), primary_key=True),
+    Column("tenant", String(40), nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("secret_digest", String(64), nullable=False),
+    Column("certificate", String(64), nullable=False, server_default=""),
+    Column("created_at", Utc, nullable=False),
+    Column("revoked_at", Utc),
+    Index("ix_clients_tenant", "tenant"),
+)
+"""OAuth 2 clients: programs that may come in, for whom (`tenant`: a partner's or a person's code), as what, for what.
+`certificate`: the SHA-256 of the client certificate it has to come with, if it has to."""
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("key_id", String(20), primary_key=True),
+    Column("tenant", String(40), nullable=False),
+    Column("ring_key", String(20), nullable=False),
+    Column("box", LargeBinary, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("ends_at", Utc),
+    Index("ix_signing_keys_tenant", "tenant"),
+)
+"""Secrets that webhooks both ways are signed with, locked with the key ring. While two overlap, either is good."""
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("code", String(40), primary_key=True),
+    Column("role", String(20), nullable=False),
+    Column("password", String(200), nullable=False, server_default=""),
+    Column("totp_ring_key", String(20), nullable=False, server_default=""),
+    Column("totp_box", LargeBinary),
+    Column("totp_step", BigInteger, nullable=False, server_default="0"),
+    Column("oidc_subject", String(200), unique=True),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("locked_until", Utc),
+    Column("created_at", Utc, nullable=False),
+    Column("disabled_at", Utc),
+)
+"""People at the case desk who sign in with a password (argon2) and a one-time code, or through OpenID Connect
+(`oidc_subject`: a keyed token of the provider and what it calls them)."""
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_digest", String(64), primary_key=True),
+    Column("account", String(40), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("seen_at", Utc, nullable=False),
+    Column("ends_at", Utc, nullable=False),
+    Index("ix_sessions_account", "account"),
+)
+"""Who is signed in, by a digest of what their cookie carries."""
+
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    Column("entry_id", Position, primary_key=True, autoincrement=True),
+    Column("at", Utc, nullable=False, index=True),
+    Column("actor", String(80), nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("about", String(80), nullable=False),
+    Column("detail", Text, nullable=False),
+)
+"""What people and programs did besides cases: signed in, exported, made or ended credentials. No personal data."""
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("batch_id", String(20), primary_key=True),
+    Column("carrier", String(40), nullable=False),
+    Column("key", String(80), nullable=False),
+    Column("format", String(10), nullable=False),
+    Column("header", String(200), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("lines", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("submitted_at", Utc, nullable=False),
+    Column("received_at", Utc, nullable=False),
+    Column("finished_at", Utc),
+    UniqueConstraint("carrier", "key", name="uq_batches_carrier_key"),
+    Index("ix_batches_open", "finished_at", "state"),
+    Index("ix_batches_listed", "carrier", "submitted_at", "batch_id"),
+)
+"""A carrier's uploads of many renewals: how much of each was received, and how far it is."""
+
+batch_lines = Table(
+    "batch_lines",
+    metadata,
+    Column("batch_id", String(20), primary_key=True),
+    Column("line", Integer, primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("digest", String(52), nullable=False),
+    Column("ring_key", String(20), nullable=False, server_default=""),
+    Column("box", LargeBinary),
+    Column("tried_at", Utc),
+    Column("case_id", String(40), nullable=False, server_default=""),
+    Column("problem", Text, nullable=False, server_default=""),
+    Index("ix_batch_lines_state", "batch_id", "state", "line"),
+)
+"""One renewal of an upload: locked while it waits, and what became of it. The box goes when the line is done.
+`digest` covers the upload down to this line, keyed; from `tried_at` on the line may have a case."""
+
+sent_webhooks = Table(
+    "sent_webhooks",
+    metadata,
+    Column("partner", String(40), primary_key=True),
+    Column("message_id", String(120), primary_key=True),
+    Column("type", String(60), nullable=False),
+    Column("about", Text, nullable=False),
+    Column("first_at", Utc, nullable=False, index=True),
+    Column("last_at", Utc, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("taken", Boolean, nullable=False),
+    Column("failure", String(60), nullable=False),
+    Column("replay", String(40)),
+    Index("ix_sent_webhooks_listed", "partner", "first_at", "message_id"),
+    Index(
+        "ix_sent_webhooks_replay",
+        "replay",
+        sqlite_where=text("replay IS NOT NULL"),
+        postgresql_where=text("replay IS NOT NULL"),
+    ),
+)
+"""Every message we sent a partner, without its body: `about` is what a replay makes it from again. `replay`: the
+replay that has still to send it again."""

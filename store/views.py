@@ -17,6 +17,7 @@ from domain.question import Question
 from store.ledger import parse, read
 from store.projection import PROJECTIONS, load_state
 from store.tables import cases, questions, work_items, worklist
+from store.vault import known
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,12 @@ class CaseView:
     state: Any
     standing: Standing | None
     events: Sequence[Event]
+
+
+def version(connection: Connection, case: str) -> str | None:
+    """What changes whenever a case reads differently: its number of events, and whether its person is forgotten."""
+    seq = connection.execute(select(cases.c.seq).where(cases.c.case_id == case)).scalar_one_or_none()
+    return None if seq is None else f"{seq}" if known(connection, case) else f"{seq}-forgotten"
 
 
 def case_view(connection: Connection, case: str) -> CaseView | None:

@@ -145,3 +145,24 @@ def open_database(database_url: str) -> Iterator[Callable[[], Database]]:
 def database(open_database: Callable[[], Database]) -> Database:
     """The test's database."""
     return open_database()
+
+
+ON_BOTH = {
+    "workflows": {"test_renewal", "test_real_server"},
+    "doors": {"test_schema"},
+    "gateway": {"test_queries", "test_work_items", "test_casework", "test_batches", "test_search", "test_figures"},
+}
+"""Which files of these folders run on both databases. The others ask a second one nothing new: they are about clocks,
+messages and words; what differs is in `store/`, and every door is tried on both by `tests/doors`."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out second rounds that say nothing new."""
+    left_out = {
+        item
+        for item in items
+        if item.path.stem not in ON_BOTH.get(item.path.parent.name, {item.path.stem}) and "postgresql" in item.name
+    }
+    if left_out:
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]

@@ -23,6 +23,7 @@ from activities.numbers import Numbers
 from activities.parties import Parties
 from activities.ports import HolderAnswer, HolderVerdict, ReceiptState, SmsReceipt
 from activities.records import Records
+from activities.redelivery import Redelivery
 from domain import registry as registries
 from domain import renewal, unbind
 from domain.privacy import IdTail, PhoneNumber
@@ -30,10 +31,13 @@ from domain.registry import Registry
 from domain.renewal import CheckMethod, Hear, IdentityProof, Verdict
 from gateway.desk import AnswerDesk, EngineBusy
 from gateway.intake import Admitted, Intake, Wish
+from gateway.services import Services
 from runtime import engine
 from store import audit, ledger, views
+from store.clients import Clients
 from store.database import Database
 from store.keys import KeyRing
+from store.signing import SigningKeys
 from store.vault import Person
 from tests.support import eventually
 from workflows.messages import Taken
@@ -44,6 +48,16 @@ NUMBER = PhoneNumber("13800138000")
 TAIL = IdTail("01123X")
 CARRIER = "carrier"
 DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class KnownKeys:
+    """Signing secrets that are simply known; several of one partner are separated by spaces."""
+
+    known: Mapping[str, str]
+
+    async def secrets(self, tenant: str, now: datetime) -> tuple[str, ...]:
+        return tuple(self.known.get(tenant, "").split())
 
 
 class FakeWebhooks:
@@ -184,6 +198,20 @@ class House:
         self.desk = AnswerDesk(self.client, self.database)
         self._submitted = 0
 
+    @property
+    def services(self) -> Services:
+        """What the doors work with."""
+        return Services(
+            database=self.database,
+            keys=self.keys,
+            registry=self.registry,
+            clients=Clients(self.database),
+            signing=SigningKeys(self.database, self.keys),
+            intake=self.intake,
+            desk=self.desk,
+            engine=self.client,
+        )
+
     @asynccontextmanager
     async def working(self) -> AsyncIterator[House]:
         """With a worker."""
@@ -198,6 +226,7 @@ class House:
             holder,
             IdentityChecks(*shared, self.registry, self.centre, self.carriers),
             Numbers(*shared, self.registry, self.webhooks),
+            Redelivery(*shared, self.registry, self.webhooks),
         )
         async with worker.build(self.client, methods):
             yield self

@@ -14,10 +14,10 @@ from tests.support import eventually
 
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    """The server's address while the block runs."""
+async def serving(app: Any, http: Any = "auto") -> AsyncIterator[str]:
+    """The server's address while the block runs; `http` is how it speaks HTTP."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", http=http))
     task = asyncio.create_task(server.serve([listener]))
     await eventually(lambda: server.started)
     try:

@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.case import CaseKind, Event, Model, NotTold
     from domain.messages import Message
     from domain.question import Answering, Heard
-    from domain.refusal import Refusal
+    from domain.refusal import Refusal, changed_meanwhile
     from workflows.clockwork import DELIVERY, OUTSIDE, OWN_DATABASE
     from workflows.memory import Count, Memory
     from workflows.messages import Done
@@ -45,6 +45,7 @@ class Case(Generic[S]):
         self.memory: Memory[S] = Memory(evolve, self._write, self._recall, state, count)
         self._decide = decide
         self._asking = 0
+        self._comparing = asyncio.Lock()
         self._telling: asyncio.Task[None] | None = None
 
     @property
@@ -55,21 +56,44 @@ class Case(Generic[S]):
     async def decide(self, command: Any) -> tuple[Event, ...] | Refusal:
         """What followed from a command, in the ledger when this returns; or why it was refused."""
         while True:
-            decision = self._decide(self.state, command, workflow.now())
-            if isinstance(decision, Refusal):
-                return decision
-            self.memory.happened(*decision)
-            if await self.memory.write():
+            if (decision := await self._decided(command)) is not None:
                 return decision
 
-    async def take(self, command: Any) -> Done:
+    async def decide_if_unchanged(self, command: Any, expected: int) -> tuple[Event, ...] | Refusal:
+        """The same, if the ledger has just so many events of the case; of two who saw the same ones, one comes first."""
+        async with self._comparing:
+            look = Recall(case=self.id, kind=self.kind)
+            while True:
+                mark = self.memory.mark
+                if not await self.memory.write():
+                    continue
+                found = await workflow.execute_local_activity(contracts.look_at_ledger, look, **OWN_DATABASE)
+                if mark != self.memory.mark:
+                    continue  # something was decided while we looked
+                if found.seq != expected:
+                    return changed_meanwhile()
+                if (decision := await self._decided(command)) is not None:
+                    return decision
+
+    async def _decided(self, command: Any) -> tuple[Event, ...] | Refusal | None:
+        """What follows as things stand; None if the ledger knew better."""
+        decision = self._decide(self.state, command, workflow.now())
+        if isinstance(decision, Refusal):
+            return decision
+        self.memory.happened(*decision)
+        return decision if await self.memory.write() else None
+
+    async def take(self, command: Any, expected: int | None = None) -> Done:
         """The same, as the answer of an update.
 
         A party may find its question, and answer, while the round that asked it is still waiting for slower ones.
         """
         if isinstance(command, Answering):
             await workflow.wait_condition(lambda: not self._asking)
-        decision = await self.decide(command)
+        if expected is None:
+            decision = await self.decide(command)
+        else:
+            decision = await self.decide_if_unchanged(command, expected)
         refusal = decision if isinstance(decision, Refusal) else None
         return Done(status=self.status, changed=bool(decision) and refusal is None, refusal=refusal)
 

@@ -52,6 +52,14 @@ SOMEBODY_WAITS = RemoteOptions(
 )
 """A citizen sits before the screen: tried quickly, and given up by the activity itself, which then records that."""
 
+REDELIVERY = RemoteOptions(
+    start_to_close_timeout=timedelta(hours=1),
+    heartbeat_timeout=timedelta(seconds=10),
+    schedule_to_close_timeout=timedelta(days=1),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
+)
+"""A pass of a replay: who is out of reach is a result, so this retries only our own mishaps, and goes on where it was."""
+
 OUTSIDE = RemoteOptions(
     start_to_close_timeout=timedelta(minutes=3),
     heartbeat_timeout=timedelta(seconds=10),

@@ -78,7 +78,7 @@ class ComplaintWorkflow:
     @workflow.update
     async def act(self, order: Act) -> Done:
         """Case work, the refusal by two people included."""
-        return await self._case.take(order.command)
+        return await self._case.take(order.command, order.expected)
 
     @workflow.update
     async def route(self, command: complaint.Route) -> Done:

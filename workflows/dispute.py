@@ -130,7 +130,7 @@ class DisputeWorkflow:
     @workflow.update
     async def act(self, order: Act) -> Done:
         """Case work, the decision by two people included."""
-        return await self._case.take(order.command)
+        return await self._case.take(order.command, order.expected)
 
     @workflow.update
     async def settle(self, command: dispute.Settle) -> Done:

@@ -81,7 +81,7 @@ class InvestigationWorkflow:
     @workflow.update
     async def act(self, order: Act) -> Done:
         """Case work, the decision by two people included."""
-        return await self._case.take(order.command)
+        return await self._case.take(order.command, order.expected)
 
     @workflow.update
     async def answer(self, command: Answering) -> Done:

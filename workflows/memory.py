@@ -70,6 +70,11 @@ class Memory(Generic[S]):
         """What a continued workflow has to go on from."""
         return Count(writes=self._writes, steps=self._steps)
 
+    @property
+    def mark(self) -> tuple[int, int]:
+        """Another one whenever something was decided, or recalled from the ledger."""
+        return self._decided, self._recalled
+
     def happened(self, *events: Event, written: bool = False) -> None:
         """Fold events into the state; those an activity has not written already wait for `write`."""
         for event in events:

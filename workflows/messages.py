@@ -8,7 +8,7 @@ from datetime import timedelta
 from pydantic import AwareDatetime, Field
 
 from domain import casework, complaint, dispute, identity, investigation, number, query, renewal, unbind
-from domain.case import AppCode, CaseId, Model, WorkItemId
+from domain.case import AppCode, CaseId, Model, PartyCode, WorkItemId
 from domain.refusal import Refusal
 from domain.registry import RenewalPolicy
 from domain.renewal import RenewalStatus
@@ -113,9 +113,13 @@ class QueryOrder(Model):
 
 
 class Act(Model):
-    """Case work on a case: one command of a case worker, a supervisor, or another case's workflow."""
+    """Case work on a case: one command of a case worker, a supervisor, or another case's workflow.
+
+    `expected`: how many events the case had when whoever acts looked at it; with more, the command is refused.
+    """
 
     command: casework.WorkCommand
+    expected: int | None = None
 
 
 class Conclusion(Model):
@@ -176,6 +180,13 @@ class DisputeOrder(Model):
 
     first: dispute.Opened
     carried: DisputeCarried | None = None
+
+
+class RedeliveryOrder(Model):
+    """A replay: the messages it has to send a partner again are marked with its name in their log."""
+
+    partner: PartyCode
+    replay: str
 
 
 class ComplaintOrder(Model):

@@ -110,7 +110,7 @@ class NumberWorkflow:
     @workflow.update
     async def act(self, order: Act) -> Done:
         """Case work."""
-        return await self._take(order.command)
+        return await self._take(order.command, order.expected)
 
     @workflow.signal
     async def report(self, report: UnbindReport) -> None:
@@ -133,10 +133,10 @@ class NumberWorkflow:
         """The number as of the last event."""
         return self._case.state
 
-    async def _take(self, command: number.Command) -> Done:
+    async def _take(self, command: number.Command, expected: int | None = None) -> Done:
         """Decide, after what follows from the first fact, and have a look at what is due then."""
         await workflow.wait_condition(lambda: self._begun)
-        done = await self._case.take(command)
+        done = await self._case.take(command, expected)
         self._look = True
         return done
 

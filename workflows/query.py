@@ -58,7 +58,7 @@ class QueryWorkflow:
     @workflow.update
     async def act(self, order: Act) -> Done:
         """Case work."""
-        return await self._case.take(order.command)
+        return await self._case.take(order.command, order.expected)
 
     @workflow.signal
     async def linked(self, link: casework.Link) -> None:

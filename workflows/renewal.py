@@ -138,7 +138,7 @@ class RenewalWorkflow:
     @workflow.update
     async def act(self, order: Act) -> Done:
         """Case work; see `domain.casework`."""
-        return await self._case.take(order.command)
+        return await self._case.take(order.command, order.expected)
 
     @workflow.signal
     async def linked(self, link: Link) -> None:

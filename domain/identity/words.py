@@ -68,6 +68,7 @@ class State(Model):
     method: Method
     attester: EnterpriseCode | None = None
     purpose: Purpose
+    follows: CaseId | None = None
     language: Language
     policy: IdentityPolicy
     opened_at: AwareDatetime
@@ -107,6 +108,8 @@ class Opened(Event):
     method: Method
     attester: EnterpriseCode | None = None
     purpose: Purpose
+    follows: CaseId | None = None
+    """The case that was named in place of a number. The number is that case's; there may be neither."""
     language: Language = Language.ZH
     policy: IdentityPolicy
 
@@ -252,6 +255,7 @@ class Open(Model):
     method: Method = Method.CODE_AND_ID_TAIL
     attester: EnterpriseCode | None = None
     purpose: Purpose
+    follows: CaseId | None = None
     language: Language = Language.ZH
     actor: Actor
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import httpx
 
+from runtime.access import ClientAuth
 from runtime.api import ApiError
 from runtime.stack import Stack
 from sandbox.behaviour import Held, held
@@ -38,7 +39,7 @@ class Answer:
 @dataclass(frozen=True)
 class _Partner:
     role: str
-    token: str
+    auth: ClientAuth
     secret: str
 
 
@@ -51,7 +52,9 @@ class Partners:
         self.answers: list[Answer] = []
         self._lock = threading.Lock()
         self._known = {
-            code: _Partner(roles.removesuffix("s"), one["token"], one["secret"])
+            code: _Partner(
+                roles.removesuffix("s"), ClientAuth(stack.api, one["client_id"], one["client_secret"]), one["secret"]
+            )
             for roles, people in clear.items()
             for code, one in people.items()
         }
@@ -88,8 +91,7 @@ class Partners:
 
     def _say(self, who: str, method: str, path: str, headers: Mapping[str, str] = {}, **words: Any) -> httpx.Response:
         one = self._known[who]
-        bearer = {"authorization": f"Bearer {one.token}"}
-        response = self._client.request(method, path, headers={**headers, **bearer}, **words)
+        response = self._client.request(method, path, headers=headers, auth=one.auth, **words)
         with self._lock:
             body = response.content + repr(response.headers).encode()
             self.answers.append(Answer(who, one.role, f"{method} {path}", response.status_code, body))

@@ -19,7 +19,7 @@ from tests.cli.test_starter import starter
 
 DOCUMENT = Path("docs/add-an-enterprise.md").read_text()
 ENTRY, ENDPOINT = re.findall(r"```toml\n(.*?)```", DOCUMENT, re.S)
-_ISSUE, COPY, UP, RENEW = (shlex.split(line) for line in re.findall(r"```\n(.*?)\n```", DOCUMENT))
+_ADD, COPY, UP, RENEW = (shlex.split(line) for line in re.findall(r"```\n(.*?)\n```", DOCUMENT))
 
 
 def test_a_new_enterprise_takes_part(tmp_path: Path) -> None:

@@ -81,9 +81,11 @@ def test_a_dispute_from_choice_to_reopening(terminal: Terminal) -> None:
 
 
 def test_a_choice_in_words(terminal: Terminal) -> None:
-    case, check = terminal.dispute("taobao", "douyin", "jd")
-    until(lambda: "asking_detail" not in terminal.claims(case).values())
-    choosing = [app for app, state in terminal.claims(case).items() if state == "choosing"]
+    choosing: list[str] = []
+    while not choosing:  # whether a number has accounts there is drawn by the key ring
+        case, check = terminal.dispute("taobao", "douyin", "jd")
+        until(lambda case=case: "asking_detail" not in terminal.claims(case).values())
+        choosing = [app for app, state in terminal.claims(case).items() if state == "choosing"]
     done = terminal("choose", case, *(f"{app}=unbind" for app in choosing), "--check", check, "--json")
     assert done.json["changed"] is True
     for words, code, said in (
@@ -126,3 +128,14 @@ def test_what_is_missing_is_said(terminal: Terminal) -> None:
     ):
         done = terminal(*words)
         assert done.code == 2 and said in done.err, (words, done)
+
+
+def test_a_case_is_followed_by_its_reference(terminal: Terminal) -> None:
+    number = terminal.number()
+    case, _ = terminal.dispute("muduo-youxiang", number=number)
+    terminal.brought_to(case, "muduo-youxiang", "hotline")
+    done = terminal("follow", case.lower(), "--language", "en", typed=[ID_TAIL, terminal.newest_code(number)])
+    assert done.code == 0 and "a code is on its way" in done.err, done
+    assert "The citizen disputed muduo-youxiang" in done.out and "Next: " in done.out
+    nobodys = terminal("follow", "D0123456789AB", "--json", typed=[ID_TAIL, "123456", "123456", *["123456"] * 3])
+    assert nobodys.code == 3 and "locked" in nobodys.err and not nobodys.out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,25 @@ def test_queues_and_who_has_a_case(terminal: Terminal, case: str) -> None:
     assert terminal("release", case).code == 3
     assert "back in the queue" in terminal("release", case, who="worker-lin").out
     assert terminal("claim", case, "--json").json == {"case": case, "status": "open", "changed": True}
+
+
+def test_search_and_export(terminal: Terminal, case: str, tmp_path: Path) -> None:
+    def found(*words: str) -> list[str]:
+        return [one["case"] for one in terminal("search", *words, "--json").json["cases"]]
+
+    assert found("--case", case.lower()) == [case] and case in terminal("search", "--kind", "dispute").out
+    number = terminal("search", "--case", case, "--json").json["cases"][0]["number"]
+    assert found("--number", number) == [case] and found("--number", number, "--status", "closed") == []
+    assert (
+        found("--number", terminal.number()) == []
+        and "nothing here" in terminal("search", "--enterprise", "nobody").out
+    )
+    assert terminal("search", "--number", terminal.number(), "--status", "open").code == 2
+    assert case in found("--assignee", "worker-chen", "--sort", "-opened", "--queue", "all")
+    table = tmp_path / "cases.csv"
+    assert terminal("export", str(table), "--case", case).out == f"1 cases in {table}.\n"
+    assert f"\n{case},dispute,open,{number}," in table.read_text("utf-8-sig")
+    assert terminal("export", str(tmp_path)).code == 3
 
 
 def test_notes_clocks_and_escalation(terminal: Terminal, case: str) -> None:
@@ -192,7 +212,7 @@ def test_wrong_people_and_wrong_words(terminal: Terminal, case: str) -> None:
         (("reopen", case, "--check", "K000000000000"), 3, "unknown_case"),
         (("show", "X000000000000"), 3, "unknown_case"),
         (("show", "R000000000000", "--as", "worker-chen"), 3, "unknown_case"),
-        (("queue", "--api", "http://127.0.0.1:9", "--token", "x"), 4, "does not answer"),
+        (("queue", "--api", "http://127.0.0.1:9", "--client", "x:y"), 4, "does not answer"),
     ):
         refused = terminal(*words)
         assert refused.code == code and said in refused.err, (words, refused)

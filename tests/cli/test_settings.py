@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from domain import registry as registries
+from domain.access import Role
+from domain.registry import Registry
 from runtime import settings as configuration
-from runtime.partners import PartnerKind, Partners, PartnersError, add_partner, issue, issue_missing
-from runtime.settings import Settings, SettingsError, check_partners
+from runtime.credentials import CredentialsError, Issued, check, hand_out, issue_missing
+from runtime.settings import SettingsError
 from runtime.stack import SANDBOX_REGISTRY, Stack
+from store import schema, signing
+from store.database import Database
 from store.keys import KeyRing
 
 REGISTRY = """
@@ -39,7 +47,6 @@ PRODUCTION = {
     "JIEBANG_FOLDER": "/production",
     "JIEBANG_DATABASE_URL": "postgresql://production/x",
     "JIEBANG_KEYS": "/production/keys.json",
-    "JIEBANG_PARTNERS": "/production/partners.json",
     "JIEBANG_REGISTRY": "/production/registry.toml",
     "JIEBANG_PUBLIC_URL": "https://production.example",
     "JIEBANG_SMPP_HOST": "smsc.production.example",
@@ -70,7 +77,7 @@ def test_the_stack_heeds_nothing_meant_for_production(tmp_path: Path) -> None:
     assert not {"TEMPORAL_API_KEY", "TEMPORAL_TLS", "JIEBANG_SMPP_TLS", "JIEBANG_SMTP_USERNAME"} & ours.keys()
     settings = stack.settings
     assert settings.database_url == f"sqlite:///{tmp_path}/jiebang.db"
-    assert {settings.keys.parent, settings.partners.parent, settings.folder} == {tmp_path}
+    assert {settings.keys.parent, settings.folder} == {tmp_path}
     assert settings.registry == SANDBOX_REGISTRY and settings.smtp_username == ""
     assert (settings.smpp_host, settings.smtp_host, settings.smpp_tls) == ("127.0.0.1", "127.0.0.1", False)
 
@@ -89,45 +96,62 @@ def test_settings_come_from_the_environment_given() -> None:
         configuration.load({"JIEBANG_SMTP_TLS": "perhaps"})
 
 
+Here = tuple[Database, Registry, KeyRing]
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """A registry with everybody who takes part having credentials."""
-    (tmp_path / "registry.toml").write_text(REGISTRY)
-    known = Settings(folder=tmp_path, registry=tmp_path / "registry.toml")
-    KeyRing.new().save(known.keys)
-    issue_missing(known.registry_data, known.key_ring, known.partners, tmp_path / "credentials.json")
-    return known
+def here(tmp_path: Path) -> Iterator[Here]:
+    """A migrated database without any credentials, a registry and a key ring."""
+    url = f"sqlite:///{tmp_path}/jiebang.db"
+    schema.upgrade(url)
+    with closing(Database(url)) as database:
+        yield database, registries.load(REGISTRY), KeyRing.new()
 
 
-def with_partners(settings: Settings, *wanted: str) -> Settings:
-    """The same with a book of just these."""
-    book = tuple(issue(code, PartnerKind.CARRIER, settings.key_ring)[0] for code in wanted)
-    Partners(partners=book).save(settings.partners)
-    return Settings(folder=settings.folder, registry=settings.registry)
+def handed_out(here: Here, code: str, role: Role | None = None) -> Issued:
+    database, registry, keys = here
+    return database.write_now(lambda c: hand_out(c, registry, keys, code, role, datetime.now(UTC)))
 
 
-def test_partners_that_fit_may_start(settings: Settings) -> None:
-    check_partners(settings)
-    check_partners(with_partners(settings, "pushed"))
+def test_credentials_that_fit_may_start(here: Here, tmp_path: Path) -> None:
+    database, registry, keys = here
+    issue_missing(database, registry, keys, tmp_path / "credentials.json")
+    before = (tmp_path / "credentials.json").read_text()
+    check(database, registry)
+    issue_missing(database, registry, keys, tmp_path / "credentials.json")
+    assert (tmp_path / "credentials.json").read_text() == before, "who has some keeps them"
+    assert "idle" not in json.loads(before)["carriers"]
 
 
-def test_a_misfit_is_named_before_anything_starts(settings: Settings) -> None:
-    with pytest.raises(PartnersError, match=r"enterprise pushed .*starter\.py issue pushed"):
-        check_partners(with_partners(settings, "carrier", "pulling"))
-    with pytest.raises(PartnersError, match=r"carrier idle .*endpoint and results"):
-        check_partners(with_partners(settings, "carrier", "pushed", "idle"))
+def test_a_misfit_is_named_before_anything_starts(here: Here) -> None:
+    database, registry, keys = here
+    handed_out(here, "carrier")
+    with pytest.raises(CredentialsError, match=r"enterprise pushed .*starter\.py client add pushed"):
+        check(database, registry)
+    assert handed_out(here, "pushed").secret and not handed_out(here, "pushed").secret, "the second client shares it"
+    check(database, registry)
+    database.write_now(lambda c: signing.issue(c, keys, "idle", datetime.now(UTC)))
+    with pytest.raises(CredentialsError, match=r"carrier idle .*endpoint and results"):
+        check(database, registry)
 
 
-def test_a_carrier_without_addresses_gets_no_credentials(settings: Settings) -> None:
-    assert settings.partner_book.secret("idle") is None
-    with pytest.raises(PartnersError, match="carrier idle needs endpoint and results"):
-        add_partner("idle", settings.registry_data, settings.key_ring, settings.partners)
+@pytest.mark.parametrize(
+    ("code", "role", "said"),
+    [
+        ("idle", None, "carrier idle needs endpoint and results"),
+        ("nobody", None, "add it there first, or give --role"),
+        ("carrier", Role.CHANNEL, "carrier is a carrier in the registry"),
+        ("new-one", Role.ENTERPRISE, "no carrier or enterprise new-one"),
+        ("Worker A", Role.CASE_WORKER, "such as worker-chen"),
+        ("somebody", Role.CITIZEN, "citizens come through a channel"),
+    ],
+)
+def test_nobody_gets_credentials_that_do_not_fit(here: Here, code: str, role: Role | None, said: str) -> None:
+    with pytest.raises(CredentialsError, match=said):
+        handed_out(here, code, role)
 
 
-def test_partners_are_found_by_token() -> None:
-    registry, keys = registries.load(REGISTRY), KeyRing.new()
-    made = [issue(carrier.code, PartnerKind.CARRIER, keys) for carrier in registry.carriers]
-    book = Partners(partners=tuple(partner for partner, _ in made))
-    assert [book.by_token(issued.token) for _, issued in made] == list(book.partners)
-    assert [book.secret(partner.code) for partner, _ in made] == [issued.secret for _, issued in made]
-    assert book.by_token("nobody's") is None and book.by_token(book.partners[0].token_digest) is None
+def test_a_code_has_one_role(here: Here) -> None:
+    handed_out(here, "worker-a", Role.CASE_WORKER)
+    with pytest.raises(CredentialsError, match="worker-a is a case_worker already"):
+        handed_out(here, "worker-a", Role.SUPERVISOR)

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,21 @@ def test_renew_wait_show_verify(stack: Stack) -> None:
     assert starter("watch", view["case"], folder=stack.folder).returncode == 0
     whole = starter("verify", folder=stack.folder)
     assert whole.returncode == 0 and "whole" in whole.stdout
+
+
+def test_a_batch(terminal: Terminal, tmp_path: Path) -> None:
+    header = "number,activated_at,apps,checked_by,method,checked_at"
+    row = f"2026-08-01T00:00:00Z,qq,counter-7,counter,{datetime.now(UTC).isoformat()}"
+    file = tmp_path / "renewals.CSV"
+    file.write_text("\n".join([header, f"{terminal.number()},{row}", f"{terminal.number()},{row}", f"12345,{row}"]))
+    done = terminal("batch", str(file))
+    assert done.code == 1 and "is done: 3 lines, 2 accepted, 1 refused." in done.out
+    assert "3 " in done.out and "malformed" in done.out and "number: " in done.out
+    again = terminal("batch", str(file), "--no-wait", "--json")
+    view = json.loads(again.out)
+    assert view["batch"] in done.out and [one["line"] for one in view["refused"]] == [3]
+    file.write_text(f"{header}\n")
+    assert terminal("batch", str(file)).code == 3
 
 
 def test_withdraw(stack: Stack) -> None:
@@ -171,7 +187,7 @@ def test_wrong_words_and_nobody_there() -> None:
     absent = starter("show", "R000000000000")
     assert absent.returncode == 4 and "make up" in absent.stderr
     assert starter("verify").returncode == 4
-    closed = starter("show", "R000000000000", "--api", "http://127.0.0.1:9", "--token", "x")
+    closed = starter("show", "R000000000000", "--api", "http://127.0.0.1:9", "--client", "x:y")
     assert closed.returncode == 4 and "does not answer" in closed.stderr
 
 

@@ -13,7 +13,7 @@ from commands import words
 from domain import case, casework, complaint, dispute, investigation, messages, number, proof, query, unbind
 from gateway.casework import PLAIN, WITH_REASON
 from runtime import render
-from store.queues import Queue
+from store.queues import Queue, Sort
 from tests.cli.conftest import BUILT
 
 SAME: dict[type[StrEnum], type[StrEnum]] = {
@@ -27,6 +27,8 @@ SAME: dict[type[StrEnum], type[StrEnum]] = {
     words.Fact: number.Fact,
     words.CaseKind: case.CaseKind,
     words.Queue: Queue,
+    words.Sort: Sort,
+    words.Waiting: casework.Waiting,
     words.Decision: casework.DecisionKind,
     words.Result: investigation.Result,
 }
@@ -62,8 +64,10 @@ def test_documents_name_commands_and_options_there_are(document: str) -> None:
     assert lines
     for name, rest in lines:
         assert name in BUILT.commands, f"{document}: {name}"
-        options = {option for parameter in BUILT.commands[name].params for option in parameter.opts}
-        typed = re.split(r"[#`(（]", rest)[0]
+        command, typed = BUILT.commands[name], re.split(r"[#`(（]", rest)[0]
+        for word in typed.split():
+            command = getattr(command, "commands", {}).get(word, command)
+        options = {option for parameter in command.params for option in parameter.opts}
         assert set(re.findall(r"--[a-z-]+", typed)) <= options, f"{document}: {name}{rest}"
 
 
@@ -74,3 +78,10 @@ def test_every_command_prints_json_and_says_what_it_does(panel: str) -> None:
         run = command.callback
         assert run is not None and run.__doc__, command
         assert "as_json" in run.__annotations__ or run.__name__ == "demo", run.__name__
+
+
+def test_every_command_has_a_name_of_its_own() -> None:
+    named = [
+        one.name or one.callback.__name__ for part in starter.PANELS.values() for one in part.registered_commands
+    ]
+    assert len(named) == len(set(named)), "the later one would hide the earlier"

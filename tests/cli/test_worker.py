@@ -15,6 +15,7 @@ import worker
 from activities.records import Records
 from adapters.smpp import SmppCentre
 from runtime.settings import Settings, load
+from store.keys import KeyRing
 
 
 def test_wiring_is_complete() -> None:
@@ -42,10 +43,10 @@ def started(**environment: str) -> subprocess.CompletedProcess[str]:
 
 def test_what_keeps_it_from_starting_is_one_sentence_and_code_4(tmp_path: Path) -> None:
     here = {"JIEBANG_FOLDER": str(tmp_path)}
-    said = [started(**here, JIEBANG_SMTP_PORT="x"), started(**here, JIEBANG_REGISTRY="/no.toml"), started(**here)]
-    (tmp_path / "partners.json").write_text('{"partners": []}')
-    said.append(started(**here))
-    for done, about in zip(said, ("JIEBANG_SMTP_PORT", "no.toml", "partners", "key ring"), strict=True):
+    said = [started(**here, JIEBANG_SMTP_PORT="x"), started(**here)]
+    KeyRing.new().save(tmp_path / "keys.json")
+    said += [started(**here, JIEBANG_REGISTRY="/no.toml"), started(**here)]
+    for done, about in zip(said, ("JIEBANG_SMTP_PORT", "key ring", "no.toml", "starter.py migrate"), strict=True):
         assert done.returncode == 4 and done.stdout == ""
         assert done.stderr.startswith("cannot run: ") and about in done.stderr and done.stderr.count("\n") == 1
 

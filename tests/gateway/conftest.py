@@ -11,24 +11,29 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import Connection
 from standardwebhooks.webhooks import Webhook
 from temporalio.testing import WorkflowEnvironment
 
+from domain.access import Role
 from gateway import app as gateway_app
-from gateway.services import Services
+from gateway import tokens
 from runtime import engine
-from runtime.partners import Issued, Partner, PartnerKind, Partners, issue
+from runtime.credentials import PARTIES, Issued
+from store import clients, signing
+from store.clients import Client
 from store.database import Database
 from store.keys import KeyRing
+from tests.gateway.documented import documented
 from tests.house import CARRIER, House, binary, registry
 from tests.serving import serving
 from tests.support import eventually
 
-PARTNERS = [(CARRIER, PartnerKind.CARRIER), ("other-carrier", PartnerKind.CARRIER)]
-PARTNERS += [(code, PartnerKind.ENTERPRISE) for code in ("push-0", "push-1", "pull-0", "mail-0")]
-PARTNERS += [("mini-program", PartnerKind.CHANNEL), ("other-channel", PartnerKind.CHANNEL)]
-PARTNERS += [(code, PartnerKind.CASE_WORKER) for code in ("worker-chen", "worker-lin")]
-PARTNERS += [("supervisor-wu", PartnerKind.SUPERVISOR)]
+PARTNERS = [(CARRIER, Role.CARRIER), ("other-carrier", Role.CARRIER)]
+PARTNERS += [(code, Role.ENTERPRISE) for code in ("push-0", "push-1", "pull-0", "mail-0")]
+PARTNERS += [("mini-program", Role.CHANNEL), ("other-channel", Role.CHANNEL)]
+PARTNERS += [(code, Role.CASE_WORKER) for code in ("worker-chen", "worker-lin")]
+PARTNERS += [("supervisor-wu", Role.SUPERVISOR), ("auditor-qian", Role.AUDITOR), ("admin-zhao", Role.ADMINISTRATOR)]
 
 
 @dataclass
@@ -38,11 +43,17 @@ class Doors:
     house: House
     http: httpx.AsyncClient
     issued: dict[str, Issued]
+    clients: dict[str, Client]
+    tokens: dict[str, str] = field(default_factory=dict)
     sent: int = field(default=0)
 
     def bearer(self, code: str) -> dict[str, str]:
-        """A partner's token as a header."""
-        return {"authorization": f"Bearer {self.issued[code].token}"}
+        """A partner's access token as a header."""
+        if code not in self.tokens:
+            client = self.clients[code]
+            access = tokens.Access(client.client_id, client.tenant, client.role, client.scopes)
+            self.tokens[code] = tokens.mint(self.house.keys, access, datetime.now(UTC))
+        return {"authorization": f"Bearer {self.tokens[code]}"}
 
     def request(self, **changed: Any) -> dict[str, Any]:
         """A proper renewal request, with some fields changed."""
@@ -112,16 +123,27 @@ async def idle_dev(database: Database, keys: KeyRing) -> AsyncIterator[Doors]:
 async def before(server: WorkflowEnvironment, database: Database, keys: KeyRing) -> AsyncIterator[Doors]:
     """The gateway before a server."""
     house = House(server.client, database, keys, registry(mail=1))
-    partners: list[Partner] = []
-    issued: dict[str, Issued] = {}
-    for code, kind in PARTNERS:
-        partner, issued[code] = issue(code, kind, keys)
-        partners.append(partner)
     app = gateway_app.bare()
-    book = Partners(partners=tuple(partners))
-    app.state.services = Services(database, keys, house.registry, book, house.intake, house.desk)
-    async with serving(app) as url, httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http:
-        yield Doors(house, http, issued)
+    app.state.services = house.services
+    hooks = {"response": [documented()]}
+    client = httpx.AsyncClient(trust_env=False, timeout=30, event_hooks=hooks)
+    async with serving(app) as url, client as http:
+        http.base_url = url
+        yield Doors(house, http, *hand_out(database, keys))
+
+
+def hand_out(database: Database, keys: KeyRing) -> tuple[dict[str, Issued], dict[str, Client]]:
+    """Credentials for everybody, and their clients."""
+    now = datetime.now(UTC)
+
+    def issue(connection: Connection, code: str, role: Role) -> Issued:
+        client = clients.issue(connection, code, role, now)
+        secret = signing.issue(connection, keys, code, now).secret if role in PARTIES else ""
+        key = keys.token_key(code).hex() if role is Role.ENTERPRISE else ""
+        return Issued(client_id=client.client_id, client_secret=client.client_secret, secret=secret, token_key=key)
+
+    issued = database.write_now(lambda c: {code: issue(c, code, role) for code, role in PARTNERS})
+    return issued, {client.tenant: client for client in database.read_now(clients.listed)}
 
 
 @pytest.fixture

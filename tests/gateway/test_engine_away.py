@@ -24,11 +24,10 @@ from domain.renewal import RenewalStatus
 from gateway import app as gateway_app
 from gateway.desk import AnswerDesk, EngineBusy
 from runtime import engine
-from runtime.partners import Issued, add_partner
 from runtime.settings import load
 from store.database import Database
 from store.keys import KeyRing
-from tests.gateway.conftest import Doors
+from tests.gateway.conftest import Doors, hand_out
 from tests.house import CARRIER, House, binary
 from tests.serving import serving
 from tests.support import eventually
@@ -67,36 +66,31 @@ def closed_port(monkeypatch: pytest.MonkeyPatch) -> int:
     return port
 
 
-Folder = tuple[dict[str, str], dict[str, Issued]]
-
-
 @pytest.fixture
-def folder(tmp_path: Path, keys: KeyRing) -> Folder:
-    """The settings of a folder with keys, credentials and a registry, and the credentials."""
+def folder(tmp_path: Path, database_url: str, keys: KeyRing) -> dict[str, str]:
+    """The settings of a folder with keys and a registry."""
     (tmp_path / "registry.toml").write_text(REGISTRY)
     keys.save(tmp_path / "keys.json")
-    parties, book = registries.load(REGISTRY), tmp_path / "partners.json"
-    issued = {code: add_partner(code, parties, keys, book) for code in (CARRIER, "push-0")}
-    return {"JIEBANG_FOLDER": str(tmp_path), "JIEBANG_REGISTRY": str(tmp_path / "registry.toml")}, issued
+    environment = {"JIEBANG_FOLDER": str(tmp_path), "JIEBANG_REGISTRY": str(tmp_path / "registry.toml")}
+    return environment | {"JIEBANG_DATABASE_URL": database_url}
 
 
 @pytest.fixture
 async def away(
-    closed_port: int, folder: Folder, database_url: str, database: Database, keys: KeyRing,
+    closed_port: int, folder: dict[str, str], database: Database, keys: KeyRing,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Doors]:  # fmt: skip
     """The whole gateway, sweeps and all, with no Temporal at its address."""
     monkeypatch.setattr("gateway.app.SWEEP_SECONDS", 0.1)
     monkeypatch.setattr("gateway.intake.START_SECONDS", timedelta(seconds=1))
-    environment, issued = folder
-    app = gateway_app.create(load({**environment, "JIEBANG_DATABASE_URL": database_url}))
+    app = gateway_app.create(load(folder))
     house = House(await engine.connect_later(engine.configured(), keys), database, keys, registries.load(REGISTRY))
     async with (
         app.router.lifespan_context(app),
         serving(app) as url,
         httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http,
     ):
-        yield Doors(house, http, issued)
+        yield Doors(house, http, *hand_out(database, keys))
 
 
 @asynccontextmanager
@@ -143,10 +137,12 @@ async def test_renewals_are_taken_in_and_run_when_temporal_comes(away: Doors, cl
         await just_started.say(case, "act", None, Done)
 
 
-def test_a_worker_says_that_temporal_is_away_and_ends(closed_port: int, folder: Folder) -> None:
+def test_a_worker_says_that_temporal_is_away_and_ends(
+    closed_port: int, folder: dict[str, str], database: Database, keys: KeyRing
+) -> None:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("JIEBANG_")}
     for address, said in ((f"127.0.0.1:{closed_port}", "does not answer at 127.0.0.1"), ("temporal", "host:port")):
-        environment = {**clean, **folder[0], "TEMPORAL_ADDRESS": address}
+        environment = {**clean, **folder, "TEMPORAL_ADDRESS": address}
         ended = subprocess.run(
             [sys.executable, "worker.py"], env=environment, capture_output=True, text=True, timeout=60
         )

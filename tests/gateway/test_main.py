@@ -19,13 +19,11 @@ HOUSE = FILE.parent.parent
     [
         ("JIEBANG_KEYS", "nowhere.json", "there is no key ring"),
         ("JIEBANG_REGISTRY", "nowhere.toml", "no registry"),
-        ("JIEBANG_PARTNERS", "nowhere.json", "there is no partners' file"),
         ("JIEBANG_SMTP_PORT", "many", "JIEBANG_SMTP_PORT"),
     ],
 )
 def test_what_keeps_it_from_starting_is_a_sentence(tmp_path: Path, variable: str, value: str, said: str) -> None:
     KeyRing.new().save(tmp_path / "keys.json")
-    (tmp_path / "partners.json").write_text('{"partners": []}')
     environment = {"JIEBANG_FOLDER": str(tmp_path), "JIEBANG_SANDBOX_URL": "http://127.0.0.1:1", variable: value}
     ended = subprocess.run(
         [sys.executable, "-m", "gateway", "--port", "1"],

@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from domain import renewal
 from domain.case import CaseKind
 from domain.renewal import RenewalStatus
-from gateway.limits import MOST_BYTES
+from gateway.pressure import MOST_BYTES
 from store.ledger import Append, append
 from store.tables import ledger, submissions
 from tests.gateway.conftest import Doors

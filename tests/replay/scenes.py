@@ -38,6 +38,7 @@ from tests.workflows import test_complaint as complaints
 from tests.workflows import test_dispute as disputes
 from tests.workflows import test_investigation as investigations
 from tests.workflows import test_query as queries
+from tests.workflows import test_redelivery as redeliveries
 from tests.workflows.test_identity import Checks
 from tests.workflows.test_number import Line
 from workflows.messages import Act, Conclusion, Done
@@ -368,6 +369,22 @@ async def complaint(on: Stage) -> Histories:
         }
 
 
+async def redelivery(on: Stage) -> Histories:
+    """A message again: its partner asks for patience, is down, and takes it."""
+    house = on.house
+    async with house.working():
+        await house.renew(apps=["push-0-app"])
+        await on.still()
+        house.webhooks.failing_once["push-0"] = Unavailable("http_429", "later", retry_after=90)
+        again = (await redeliveries.replay(house, "push-0", "redelivery-1", None)).id
+        await on.still()
+        house.webhooks.failing_once["push-0"] = DOWN
+        await on.sleep(2 * MINUTE)
+        await on.sleep(2 * MINUTE)
+        assert house.webhooks.told("push-0") == 2 * ["work_items.requested"]
+        return {"redelivery": await whole(on, again)}
+
+
 async def continued(on: Stage) -> Histories:
     """What a dispute, a number and its unbind request do when their histories have grown long, and after that."""
     house, line = on.house, Line(on.house)
@@ -476,6 +493,7 @@ SCENES: Mapping[str, Scene] = {
     "number": Scene(number_),
     "investigation": Scene(investigation),
     "complaint": Scene(complaint),
+    "redelivery": Scene(redelivery),
     "continued": Scene(continued, on=lambda folder: real_stage(folder, long=LONG)),
 }
 """A scene per kind, and one for what only the real server does."""

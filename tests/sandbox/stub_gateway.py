@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import hmac
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -46,7 +46,7 @@ def accounts(enterprises: Iterable[str], carriers: Iterable[str]) -> Accounts:
 
     def account(code: str) -> Account:
         digest = hashlib.sha256(code.encode()).digest()
-        return Account(token=f"t-{code}", secret="whsec_" + b64encode(digest).decode())
+        return Account(client_id=f"t-{code}", client_secret="s", secret="whsec_" + b64encode(digest).decode())
 
     return Accounts(
         enterprises={
@@ -86,7 +86,7 @@ class StubGateway:
 
     def __init__(self, credentials: Accounts) -> None:
         self._accounts = {**credentials.enterprises, **credentials.carriers}
-        self._by_token = {account.token: code for code, account in self._accounts.items()}
+        self._by_token = {account.client_id: code for code, account in self._accounts.items()}
         self._seen: set[tuple[str, str]] = set()
         self.http = HttpServer("127.0.0.1")
         self._client = httpx.AsyncClient(timeout=1.0, trust_env=False)
@@ -100,6 +100,7 @@ class StubGateway:
         self.number_events: list[tuple[str, dict[str, Any]]] = []
         self.bulk_uploads: Counter[str] = Counter()
         self.app = FastAPI()
+        self.app.add_api_route("/oauth/token", self._token, methods=["POST"], response_model=None)
         self.app.add_api_route("/v1/work-items", self._list, methods=["GET"], response_model=None)
         self.app.add_api_route("/v1/work-items/{item}/{what}", self._command, methods=["POST"], response_model=None)
         self.app.add_api_route("/v1/answers", self._answers, methods=["POST"], response_model=None)
@@ -298,6 +299,11 @@ class StubGateway:
                 return question.Evidence(statement=paper(said.statement))
             case answers.SaidDeclined():
                 return question.Declined(reason=said.reason)
+
+    async def _token(self, request: Request) -> dict[str, Any]:
+        """The client's id serves as its token."""
+        client_id, _, _secret = b64decode(request.headers["authorization"].removeprefix("Basic ")).partition(b":")
+        return {"access_token": client_id.decode(), "token_type": "Bearer", "expires_in": 600}
 
     def _who(self, request: Request) -> str:
         code = self._by_token.get(request.headers.get("authorization", "").removeprefix("Bearer "))

@@ -22,7 +22,6 @@ from adapters.webhooks import HttpCarrierRegistry, PartnerHttp
 from domain.identity import HolderVerdict
 from domain.privacy import IdTail, PhoneNumber
 from domain.unbind import OPEN, ItemState
-from runtime.partners import Partner, PartnerKind, Partners
 from sandbox.behaviour import BEHAVIOURS, Span, activation, expected_state
 from sandbox.calls import signed
 from sandbox.mail_server import MailRefusal
@@ -30,6 +29,7 @@ from sandbox.observed import Mischief
 from sandbox.server import HttpServer
 from sandbox.sms_centre import CentreMode, ReceivedSms
 from sandbox.world import REGISTRY, World
+from tests.house import KnownKeys
 from tests.sandbox.conftest import Begin
 from tests.sandbox.stub_gateway import NUMBER, StubGateway, accounts, item_id
 from tests.support import eventually
@@ -234,13 +234,7 @@ async def test_a_carrier_takes_a_result_once_and_only_from_us(begin: Begin) -> N
 async def asking() -> AsyncIterator[Asking]:
     """The product's own client for a world's carriers."""
     carriers = accounts([], [CARRIER, OTHER_CARRIER]).carriers
-    book = Partners(
-        partners=tuple(
-            Partner(code=code, kind=PartnerKind.CARRIER, token_digest="", secret=account.secret)
-            for code, account in carriers.items()
-        )
-    )
-    http = PartnerHttp(book)
+    http = PartnerHttp(KnownKeys({code: account.secret for code, account in carriers.items()}))
     yield lambda world: HttpCarrierRegistry(http, {code: f"{world.url}/c/{code}" for code in carriers})
     await http.close()
 

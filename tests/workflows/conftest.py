@@ -27,18 +27,3 @@ async def skipping(keys: KeyRing) -> AsyncIterator[WorkflowEnvironment]:
 def house(skipping: WorkflowEnvironment, database: Database, keys: KeyRing) -> House:
     """The house on that server; change its fakes before `working()`."""
     return House(skipping.client, database, keys)
-
-
-ON_SQLITE = {"test_identity", "test_number", "test_investigation", "test_complaint"}
-"""What these add to the others is about clocks and messages; their doors and stores are tested on both databases."""
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the second round of workflow tests that a second database says nothing new about."""
-    left_out = {
-        item
-        for item in items
-        if item.path.stem in ON_SQLITE and item.path.parent.name == "workflows" and "postgresql" in item.name
-    }
-    config.hook.pytest_deselected(items=list(left_out))
-    items[:] = [item for item in items if item not in left_out]

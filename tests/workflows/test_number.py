@@ -14,15 +14,15 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.ports import Refused, Unavailable
 from domain import number, unbind
+from domain.access import SCOPES, Role
 from domain.case import Actor, ActorKind, CaseKind
 from domain.casework import Note
 from domain.number import Fact, NumberStatus
 from domain.privacy import PhoneNumber
 from domain.refusal import Refusal, RefusalCode
 from gateway import numbers as doors
+from gateway.caller import Caller
 from gateway.problems import ProblemError
-from gateway.services import Services
-from runtime.partners import Partner, PartnerKind, Partners
 from store import certificate, numbers
 from store.database import Database
 from store.keys import KeyRing
@@ -40,9 +40,9 @@ WORKER = Actor(kind=ActorKind.CASE_WORKER, code="chen-worker")
 PAPER = "P0123456789AB"
 
 
-def partner(code: str) -> Partner:
+def partner(code: str) -> Caller:
     """A carrier at the door."""
-    return Partner(code=code, kind=PartnerKind.CARRIER, token_digest="", secret="")
+    return Caller(code, Role.CARRIER, SCOPES[Role.CARRIER], f"{code}.1")
 
 
 class Line:
@@ -50,9 +50,7 @@ class Line:
 
     def __init__(self, house: House, phone: PhoneNumber = NUMBER, carrier: str = CARRIER) -> None:
         self.house, self.phone, self.carrier = house, phone, carrier
-        self.services = Services(
-            house.database, house.keys, house.registry, Partners(partners=()), house.intake, house.desk
-        )
+        self.services = house.services
         self.began = datetime.now(UTC)
         self.sent = 0
         self.case = ""
