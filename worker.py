@@ -171,13 +171,13 @@ def mailer(config: Settings) -> SmtpMailer:
 
 async def run(config: Settings) -> None:
     """Wire everything from the settings and work until told to stop."""
+    registry, keys = config.registry_data, config.key_ring
     async with AsyncExitStack() as stack:
         database = Database(config.database_url)
         stack.callback(database.close)
-        credentials.check(database, config.registry_data)
-        http = PartnerHttp(SigningKeys(database, config.key_ring))
+        credentials.check(database, registry)
+        http = PartnerHttp(SigningKeys(database, keys))
         stack.push_async_callback(http.close)
-        registry, keys = config.registry_data, config.key_ring
         tracing = telemetry.configured("worker")
         if tracing:
             stack.callback(tracing.shutdown)

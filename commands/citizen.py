@@ -203,12 +203,12 @@ def follow(
 
 
 def _token(gateway: Api, check: str, digits: str) -> dict[str, Any]:
-    """The token for the case; while the carriers are asked, wait for their word."""
+    """The token for the case; while the code goes out, or the carriers are asked, wait: both end, or the check does."""
     while True:
         try:
             found: dict[str, Any] = gateway.call("POST", f"/v1/follows/{check}/code", json={"code": digits})
         except ApiError as error:
-            if error.code != "confirming":
+            if error.code not in ("confirming", "not_your_turn"):
                 raise
             time.sleep(WAIT_SECONDS)
         else:

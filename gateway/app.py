@@ -142,7 +142,6 @@ def create(settings: Settings) -> FastAPI:
             intake=intake,
             desk=desk,
             engine=client,
-            trust_client_cert=settings.trust_client_cert,
             limits=Limits(keys.secret("limits"), settings.limits, settings.proxies),
             people=people,
         )

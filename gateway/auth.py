@@ -99,7 +99,7 @@ def check_certificate(request: Request, services: Services, client: Client) -> N
     """Whether a client that has to come with its certificate does (RFC 9440, set by the proxy we trust)."""
     if not client.certificate:
         return
-    shown = _thumbprint(request.headers.get("client-cert", "")) if services.trust_client_cert else ""
+    shown = _thumbprint(request.headers.get("client-cert", "")) if services.limits.of_proxy(request.scope) else ""
     if not hmac.compare_digest(shown, client.certificate):
         raise fail(
             401,

@@ -143,6 +143,11 @@ class Limits:
             self.refused(window)
             raise too_many(standing)
 
+    def of_proxy(self, scope: Scope) -> bool:
+        """Whether a request comes from a proxy we trust, whose word for its client's certificate counts."""
+        peer = _parsed((scope.get("client") or ("",))[0])
+        return peer is not None and self._trusted(peer)
+
     def address(self, scope: Scope) -> str:
         """Where a request comes from: the peer, or what the proxies we trust say of it.
 

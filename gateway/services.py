@@ -29,6 +29,5 @@ class Services:
     intake: Intake
     desk: AnswerDesk
     engine: Engine
-    trust_client_cert: bool = False
     people: People = field(default_factory=People)
     limits: Limits = field(default_factory=Limits)

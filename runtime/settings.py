@@ -86,7 +86,6 @@ class Settings(BaseModel):
     gateway_metrics: str = Field("", pattern=r"^$|:[0-9]{1,5}$")
     limits: str = Field("", pattern=r"^$|^rediss?://")
     trusted_proxies: str = ""
-    trust_client_cert: bool = False
     oidc_issuer: str = ""
     oidc_client_id: str = Field("", validate_default=True)
     oidc_client_secret: str = Field("", repr=False)

@@ -203,7 +203,12 @@ def test_keys_rotate_in_two_steps_and_what_runs_goes_on(stack: Stack) -> None:
         stack.start(part)
     changed = json.loads(starter("rewrap", "--json", folder=stack.folder).stdout)
     assert changed["current"] == "k2" and changed["changed"] > 0
-    assert json.loads(starter("rewrap", "--json", folder=stack.folder).stdout) == {"current": "k2", "changed": 0}
+    assert json.loads(starter("rewrap", "--json", folder=stack.folder).stdout) == {
+        "current": "k2",
+        "changed": 0,
+        "accounts": 0,
+        "signing_keys": 0,
+    }
     assert starter(*words, "13800131106", folder=stack.folder).returncode == 0
     assert starter("verify", folder=stack.folder).returncode == 0
     assert json.loads(starter("rotate-keys", "--json", folder=stack.folder).stdout) == {"current": "k3"}
@@ -214,11 +219,11 @@ def test_migrate_says_whether_the_ring_is_new(tmp_path: Path) -> None:
     assert said == [{"keys": str(tmp_path / "keys.json"), "new_keys": new} for new in (True, False)]
 
 
-def test_people_get_tokens_by_codes_the_ledger_can_name(tmp_path: Path) -> None:
+def test_people_get_clients_by_codes_the_ledger_can_name(tmp_path: Path) -> None:
     assert starter("migrate", folder=tmp_path).returncode == 0
-    issued = starter("issue", "worker-a", "--kind", "case_worker", "--json", folder=tmp_path)
-    assert json.loads(issued.stdout)["token"]
-    refused = starter("issue", "Worker A", "--kind", "supervisor", folder=tmp_path)
+    issued = starter("client", "add", "worker-a", "--role", "case_worker", "--json", folder=tmp_path)
+    assert json.loads(issued.stdout)["client_secret"]
+    refused = starter("client", "add", "Worker A", "--role", "supervisor", folder=tmp_path)
     assert refused.returncode == 4 and "such as worker-chen" in refused.stderr
 
 

@@ -121,7 +121,6 @@ async def site(database: Database, keys: KeyRing, **changed: Any) -> AsyncIterat
             clients=Clients(database),
             people=known,
             limits=Limits(),
-            trust_client_cert=False,
         )
         services = app.state.services = cast(Services, used)
         yield Site(url, services, browser, clock)

@@ -6,8 +6,10 @@ import asyncio
 import json
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from ipaddress import ip_network
 
 import httpx
 import pytest
@@ -16,6 +18,7 @@ from domain.access import SCOPES, Role, Scope
 from gateway import access_doc, tokens
 from gateway.access_doc import ALL, ANYBODY, NEVER, OWN, Door
 from gateway.app import bare
+from gateway.limits import Limits
 from store import clients
 from tests.gateway.conftest import Doors
 from tests.gateway.test_complaints import taken
@@ -24,6 +27,7 @@ from tests.gateway.test_investigations import begun
 from tests.gateway.test_numbers import report
 from tests.gateway.test_queries import asked, proven
 from tests.house import CARRIER
+from tests.serving import serving
 
 OWNERS = {
     Role.CHANNEL: ("mini-program", "other-channel"),
@@ -220,6 +224,17 @@ async def test_a_client_that_needs_its_certificate(idle: Doors) -> None:
     for shown in ({}, header(other), {"client-cert": "rubbish"}, header(certificate)):
         answer = await idle.http.post("/oauth/token", data=asked, auth=auth, headers=shown)
         assert (answer.status_code, answer.json()["code"]) == (401, "certificate_needed"), "no proxy is trusted here"
+
+    trusting = replace(idle.house.services, limits=Limits(proxies=[ip_network("127.0.0.0/8")]))
+    application = bare()
+    application.state.services = trusting
+    async with serving(application) as url, httpx.AsyncClient(base_url=url, trust_env=False) as behind:
+        for shown, status in (({}, 401), (header(other), 401), (header(certificate), 200)):
+            answer = await behind.post("/oauth/token", data=asked, auth=auth, headers=shown)
+            assert answer.status_code == status
+        token = {"authorization": f"Bearer {answer.json()['access_token']}"}
+        assert (await behind.get("/v1/renewals", headers={**token, **header(certificate)})).status_code == 200
+        assert (await behind.get("/v1/renewals", headers=token)).json()["code"] == "certificate_needed"
 
 
 def test_the_document_is_current() -> None:

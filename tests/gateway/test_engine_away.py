@@ -140,6 +140,7 @@ async def test_renewals_are_taken_in_and_run_when_temporal_comes(away: Doors, cl
 def test_a_worker_says_that_temporal_is_away_and_ends(
     closed_port: int, folder: dict[str, str], database: Database, keys: KeyRing
 ) -> None:
+    hand_out(database, keys)
     clean = {key: value for key, value in os.environ.items() if not key.startswith("JIEBANG_")}
     for address, said in ((f"127.0.0.1:{closed_port}", "does not answer at 127.0.0.1"), ("temporal", "host:port")):
         environment = {**clean, **folder, "TEMPORAL_ADDRESS": address}
