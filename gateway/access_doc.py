@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from domain.access import SCOPES, WORDS, Role, Scope
@@ -56,6 +57,7 @@ class Door:
         return OWN if role in OUTSIDE else ALL
 
 
+@cache
 def doors() -> list[Door]:
     """Every operation, by path."""
     found = []

@@ -148,9 +148,9 @@ def database(open_database: Callable[[], Database]) -> Database:
 
 
 ON_BOTH = {
-    "workflows": {"test_renewal", "test_real_server"},
+    "workflows": {"test_real_server"},
     "doors": {"test_schema"},
-    "gateway": {"test_queries", "test_work_items", "test_casework", "test_batches", "test_search", "test_figures"},
+    "gateway": {"test_batches", "test_search", "test_figures"},
 }
 """Which files of these folders run on both databases. The others ask a second one nothing new: they are about clocks,
 messages and words; what differs is in `store/`, and every door is tried on both by `tests/doors`."""
