@@ -354,6 +354,7 @@ async def test_evidence_that_overtakes_its_question_waits_for_it(
     async with house.working():
         case = await investigate(house)
         await asked(house, case)
+        await eventually(lambda: early)
         assert (await early[0]).changed
         assert tasks(house, case) == {"push-0": "asked", "pull-0": "declined"}
     house.verify()
