@@ -135,7 +135,7 @@ def serve(port: int, file: Path) -> None:
 
 
 async def measure(url: str, wanted: Sequence[Door], tokens: dict[str, str], first: int) -> dict[str, Figures]:
-    """All doors, one after the other, each warmed up by a tenth."""
+    """All doors, one after the other."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=AT_ONCE)) as client:
         found = {}
         for number, door in enumerate(wanted):
