@@ -22,6 +22,7 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import httpx
 import uvicorn
 from fastapi import FastAPI, Request
 from rich.console import Console
@@ -107,8 +108,6 @@ async def measured(client: aiohttp.ClientSession, url: str, door: Door, token: s
 
 def token_of(stack: Stack, role: str) -> str:
     """An access token of the first of a role."""
-    import httpx
-
     one = next(iter(json.loads(stack.credentials.read_text())[role].values()))
     auth = ClientAuth(stack.api, one["client_id"], one["client_secret"])
     answer = httpx.get(f"{stack.api}/v1/me", auth=auth, trust_env=False)
@@ -145,8 +144,6 @@ async def measure(url: str, wanted: Sequence[Door], tokens: dict[str, str], firs
 
 def run(console: Console) -> dict[str, Any]:
     """Both in one run."""
-    import httpx
-
     shutil.rmtree(OUT, ignore_errors=True)
     with Stack(OUT) as stack:
         tokens = {role: token_of(stack, role) for role in ("carriers", "enterprises", "case_workers")}

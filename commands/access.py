@@ -48,9 +48,14 @@ def add_client(
 
     config, thumbprint = configuration.load(), _thumbprint(certificate) if certificate else ""
     registry, ring, now = config.registry_data, config.key_ring, datetime.now(UTC)
+
+    def add(connection: Connection) -> Issued:
+        issued = hand_out(connection, registry, ring, code, role, now, scope, thumbprint)
+        _note(connection, Did.CLIENT_ADDED, issued.client_id, now)
+        return issued
+
     with database() as opened:
-        issued = opened.write_now(lambda c: hand_out(c, registry, ring, code, role, now, scope, thumbprint))
-        opened.write_now(lambda c: _noted(c, Did.CLIENT_ADDED, issued.client_id, now))
+        issued = opened.write_now(add)
     _hand_over(code, issued, as_json)
 
 
@@ -80,13 +85,10 @@ def revoke_client(
 ) -> None:
     """End a client; its tokens end within seconds."""
     from store import clients
-    from store.trail import Did
 
     now = datetime.now(UTC)
     with database() as opened:
-        found = opened.write_now(lambda c: clients.revoke(c, client_id, now))
-        if found and found.revoked_at == now:
-            opened.write_now(lambda c: _noted(c, Did.CLIENT_REVOKED, client_id, now))
+        found = opened.write_now(lambda c: clients.revoke(c, client_id, operator(), now))
     if found is None:
         warn(f"There is no client {client_id}: `starter.py client list` shows them.", "unknown_client")
         raise typer.Exit(REFUSED)
@@ -105,15 +107,13 @@ def rotate_key(
     """Make a fresh signing key for a carrier or an enterprise; the older ones end after the overlap."""
     from runtime.credentials import roles
     from store import signing
-    from store.trail import Did
 
     config, now = configuration.load(), datetime.now(UTC)
     if code not in roles(config.registry_data):
         raise typer.BadParameter(f"the registry has no carrier or enterprise {code}")
     ring = config.key_ring
     with database() as opened:
-        key = opened.write_now(lambda c: signing.rotate(c, ring, code, now, timedelta(days=overlap)))
-        opened.write_now(lambda c: _noted(c, Did.KEY_ROTATED, key.key_id, now))
+        key = opened.write_now(lambda c: signing.rotate(c, ring, code, operator(), now, timedelta(days=overlap)))
     if as_json:
         print_json(key.model_dump())
         return
@@ -143,13 +143,10 @@ def list_keys(code: Code, as_json: AsJson = False) -> None:
 def end_key(code: Code, key_id: Annotated[str, typer.Argument(help="As `key list` shows it.")]) -> None:
     """End a signing key at once."""
     from store import signing
-    from store.trail import Did
 
     now = datetime.now(UTC)
     with database() as opened:
-        ended = opened.write_now(lambda c: signing.end(c, code, key_id, now))
-        if ended:
-            opened.write_now(lambda c: _noted(c, Did.KEY_ENDED, key_id, now))
+        ended = opened.write_now(lambda c: signing.end(c, code, key_id, operator(), now))
     if not ended:
         warn(f"{code} has no key {key_id}: `starter.py key list {code}` shows them.", "unknown_key")
         raise typer.Exit(REFUSED)
@@ -178,9 +175,13 @@ def add_enterprise(
     if len(new) != 1:
         raise typer.BadParameter(f"{entry} has {len(new)} new enterprises: one at a time")
     ring, now = config.key_ring, datetime.now(UTC)
+
+    def add(connection: Connection) -> Issued:
+        _note(connection, Did.ENTERPRISE_ADDED, new[0], now)
+        return hand_out(connection, registry, ring, new[0], None, now)
+
     with database() as opened:
-        issued = opened.write_now(lambda c: hand_out(c, registry, ring, new[0], None, now))
-        opened.write_now(lambda c: _noted(c, Did.ENTERPRISE_ADDED, new[0], now))
+        issued = opened.write_now(add)
         fresh = config.registry.with_suffix(".new")
         fresh.write_text(whole)
         fresh.replace(config.registry)
@@ -199,7 +200,7 @@ def _hand_over(code: str, issued: Issued, as_json: bool) -> None:
             say(f"  {name.replace('_', ' ')}: {value}")
 
 
-def _noted(connection: Connection, did: Did, about: str, now: datetime) -> None:
+def _note(connection: Connection, did: Did, about: str, now: datetime) -> None:
     from store import trail
     from store.trail import Entry
 

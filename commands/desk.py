@@ -89,12 +89,7 @@ def queue(
         return
     wanted = {"queue": name.value, "kind": kind and kind.value, "after": after}
     listing = gateway.call("GET", "/v1/cases", params={key: value for key, value in wanted.items() if value})
-    if as_json:
-        print_json(listing)
-        return
-    out.print(render.queue(listing["cases"]))
-    if listing["next"]:
-        say(f"There are more: --after {listing['next']}")
+    search.show(listing, as_json)
 
 
 app.command()(search.search)

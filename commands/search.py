@@ -59,6 +59,11 @@ def search(
         more = {"sort": sort.value if sort else "", "after": after}
         params = words | {key: value for key, value in more.items() if value}
         listing = gateway.call("GET", "/v1/cases", params=params)
+    show(listing, as_json)
+
+
+def show(listing: dict[str, Any], as_json: bool) -> None:
+    """A page of cases."""
     if as_json:
         print_json(listing)
         return

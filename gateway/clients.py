@@ -7,15 +7,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 from pydantic import AwareDatetime, BaseModel, Field
-from sqlalchemy import Connection
 
 from domain.access import Role, Scope
 from gateway.auth import Using, may
 from gateway.caller import Caller
 from gateway.problems import fail
-from store import clients, trail
+from store import clients
 from store.clients import Client
-from store.trail import Did, Entry
 
 router = APIRouter(prefix="/v1", tags=["access"])
 
@@ -55,14 +53,7 @@ async def revoke(
 ) -> ClientView:
     """End a client; its tokens end within seconds. Again changes nothing."""
     now = datetime.now(UTC)
-
-    def end(connection: Connection) -> Client | None:
-        found = clients.revoke(connection, client_id, now)
-        if found and found.revoked_at == now:
-            trail.note(connection, Entry(now, caller.code, Did.CLIENT_REVOKED, found.client_id))
-        return found
-
-    found = await services.database.write(end)
+    found = await services.database.write(lambda c: clients.revoke(c, client_id, caller.code, now))
     if found is None:
         raise fail(404, "unknown_client", "There is no such client.", "GET /v1/clients lists them.", "client_id")
     return presented(found)

@@ -13,10 +13,9 @@ from domain.access import Scope
 from gateway.auth import Using, may
 from gateway.caller import Caller
 from gateway.problems import fail
-from store import signing, trail
+from store import signing
 from store.keys import KeyRing
 from store.signing import LONGEST_OVERLAP
-from store.trail import Did, Entry
 
 router = APIRouter(prefix="/v1", tags=["self-service"])
 
@@ -102,9 +101,7 @@ def rotated(
             f"{MOST_KEYS} keys are good at the moment.",
             "End one you no longer use with DELETE /v1/signing-keys/{key_id}.",
         )
-    fresh = signing.rotate(connection, keys, tenant, now, overlap)
-    trail.note(connection, Entry(now, tenant, Did.KEY_ROTATED, fresh.key_id))
-    return fresh
+    return signing.rotate(connection, keys, tenant, tenant, now, overlap)
 
 
 def ended(connection: Connection, tenant: str, key_id: str, now: datetime) -> None:
@@ -120,5 +117,4 @@ def ended(connection: Connection, tenant: str, key_id: str, now: datetime) -> No
             "Make a new one first with POST /v1/signing-keys.",
             "key_id",
         )
-    signing.end(connection, tenant, key_id, now)
-    trail.note(connection, Entry(now, tenant, Did.KEY_ENDED, key_id))
+    signing.end(connection, tenant, key_id, tenant, now)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from domain.access import Scope
 from gateway import paging
@@ -52,14 +51,6 @@ class AuditEntries(BaseModel):
     next: str | None = Field(description="Cursor of the following page; null: this is the last one")
 
 
-def _in_utc(moment: datetime) -> datetime:
-    """Raises ValueError for a time that is beyond the calendar in UTC."""
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("it is beyond the calendar") from None
-
-
 Code = Annotated[str, Query(max_length=80, pattern=r"^[A-Za-z0-9:._@-]*$")]
 
 
@@ -70,7 +61,7 @@ async def list_audit_entries(
     actor: Code = "",
     action: Did | None = None,
     about: Code = "",
-    since: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None,
+    since: paging.Moment | None = None,
     after: paging.After = "",
     limit: paging.Limit = 50,
 ) -> AuditEntries:

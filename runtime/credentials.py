@@ -18,7 +18,7 @@ from domain.casework import WORKER_CODE
 from domain.registry import Channel, Registry
 from runtime.settings import CredentialsError
 from store import clients, signing
-from store.clients import ClientError
+from store.clients import ClientError, IssuedClient
 from store.database import Database
 from store.keys import KeyRing
 
@@ -57,11 +57,24 @@ def hand_out(
         client = clients.issue(connection, code, role, now, scopes, certificate)
     except ClientError as error:
         raise CredentialsError(str(error)) from None
-    signs = role in PARTIES and not signing.listed(connection, code, now)
+    return with_keys(connection, keys, code, role, client, now, signs=not signing.listed(connection, code, now))
+
+
+def with_keys(
+    connection: Connection,
+    keys: KeyRing,
+    code: str,
+    role: Role,
+    client: IssuedClient,
+    now: datetime,
+    *,
+    signs: bool = True,
+) -> Issued:
+    """A client with what else its role needs; `signs`: a party gets a fresh signing key besides."""
     return Issued(
         client_id=client.client_id,
         client_secret=client.client_secret,
-        secret=signing.issue(connection, keys, code, now).secret if signs else "",
+        secret=signing.issue(connection, keys, code, now).secret if signs and role in PARTIES else "",
         token_key=keys.token_key(code).hex() if role is Role.ENTERPRISE else "",
     )
 
@@ -147,14 +160,7 @@ def issue_missing(database: Database, registry: Registry, keys: KeyRing, handed_
             has = clear[f"{role.value}s"].get(code, {})
             if has.get("client_id") in good:
                 continue
-            client = clients.issue(connection, code, role, now)
-            signs = role in PARTIES
-            issued = Issued(
-                client_id=client.client_id,
-                client_secret=client.client_secret,
-                secret=signing.issue(connection, keys, code, now).secret if signs else "",
-                token_key=keys.token_key(code).hex() if role is Role.ENTERPRISE else "",
-            )
+            issued = with_keys(connection, keys, code, role, clients.issue(connection, code, role, now), now)
             clear[f"{role.value}s"][code] = issued.model_dump()
 
     database.write_now(issue)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
@@ -19,6 +20,7 @@ from domain.access import SCOPES, Role, Scope, beyond
 from domain.case import Model
 from store.database import Database
 from store.tables import accounts, clients
+from store.trail import Did, Entry, note
 
 REMEMBERED_SECONDS = 3.0
 """How long a gateway may go on with what it last read of a client: so long a revoked one may still come in."""
@@ -89,10 +91,11 @@ def listed(connection: Connection, tenant: str | None = None) -> list[Client]:
     return [_client(row) for row in connection.execute(query.where(clients.c.tenant == tenant) if tenant else query)]
 
 
-def revoke(connection: Connection, client_id: str, now: datetime) -> Client | None:
+def revoke(connection: Connection, client_id: str, actor: str, now: datetime) -> Client | None:
     """End a client; again changes nothing. None for one there never was."""
     unrevoked = (clients.c.client_id == client_id, clients.c.revoked_at.is_(None))
-    connection.execute(update(clients).where(*unrevoked), {"revoked_at": now})
+    if connection.execute(update(clients).where(*unrevoked), {"revoked_at": now}).rowcount:
+        note(connection, Entry(now, actor, Did.CLIENT_REVOKED, client_id))
     return _find(connection, client_id)
 
 
@@ -137,18 +140,20 @@ def _digest(secret: str) -> str:
 
 
 def _with_secret(connection: Connection, client_id: str, secret: str) -> Client | None:
-    row = connection.execute(select(clients).where(clients.c.client_id == client_id)).one_or_none()
-    if row is None or not hmac.compare_digest(row.secret_digest, _digest(secret)):
-        return None
-    return _client(row)
+    row = _row(connection, client_id)
+    return _client(row) if row and hmac.compare_digest(row.secret_digest, _digest(secret)) else None
 
 
 def _find(connection: Connection, client_id: str) -> Client | None:
-    row = connection.execute(select(clients).where(clients.c.client_id == client_id)).one_or_none()
+    row = _row(connection, client_id)
     return _client(row) if row else None
 
 
-def _client(row: Row[tuple[object, ...]]) -> Client:
+def _row(connection: Connection, client_id: str) -> Row[Any] | None:
+    return connection.execute(select(clients).where(clients.c.client_id == client_id)).one_or_none()
+
+
+def _client(row: Row[Any]) -> Client:
     known = {scope.value for scope in Scope}
     return Client(
         client_id=row.client_id,

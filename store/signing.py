@@ -18,6 +18,7 @@ from domain.case import Model
 from store.database import Database
 from store.keys import KeyRing
 from store.tables import signing_keys
+from store.trail import Did, Entry, note
 
 PURPOSE = "signing-key"
 REMEMBERED_SECONDS = 3.0
@@ -50,12 +51,16 @@ def issue(connection: Connection, keys: KeyRing, tenant: str, now: datetime) -> 
     return IssuedKey(key_id=key_id, secret=secret)
 
 
-def rotate(connection: Connection, keys: KeyRing, tenant: str, now: datetime, overlap: timedelta) -> IssuedKey:
+def rotate(
+    connection: Connection, keys: KeyRing, tenant: str, actor: str, now: datetime, overlap: timedelta
+) -> IssuedKey:
     """A fresh key; the others end after the overlap, or earlier if they were to."""
     ends = now + overlap
     older = (signing_keys.c.tenant == tenant, or_(signing_keys.c.ends_at.is_(None), signing_keys.c.ends_at > ends))
     connection.execute(update(signing_keys).where(*older), {"ends_at": ends})
-    return issue(connection, keys, tenant, now)
+    fresh = issue(connection, keys, tenant, now)
+    note(connection, Entry(now, actor, Did.KEY_ROTATED, fresh.key_id))
+    return fresh
 
 
 def listed(connection: Connection, tenant: str, now: datetime) -> list[SigningKey]:
@@ -64,10 +69,13 @@ def listed(connection: Connection, tenant: str, now: datetime) -> list[SigningKe
     return [SigningKey(row.key_id, row.created_at, row.ends_at) for row in rows]
 
 
-def end(connection: Connection, tenant: str, key_id: str, now: datetime) -> bool:
+def end(connection: Connection, tenant: str, key_id: str, actor: str, now: datetime) -> bool:
     """End a key at once; False if the tenant has no such key."""
     mine = (signing_keys.c.tenant == tenant, signing_keys.c.key_id == key_id)
-    return connection.execute(update(signing_keys).where(*mine), {"ends_at": now}).rowcount > 0
+    ended = connection.execute(update(signing_keys).where(*mine), {"ends_at": now}).rowcount > 0
+    if ended:
+        note(connection, Entry(now, actor, Did.KEY_ENDED, key_id))
+    return ended
 
 
 def secrets_of(connection: Connection, keys: KeyRing, tenant: str, now: datetime) -> tuple[str, ...]:

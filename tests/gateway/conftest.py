@@ -19,8 +19,8 @@ from domain.access import Role
 from gateway import app as gateway_app
 from gateway import tokens
 from runtime import engine
-from runtime.credentials import PARTIES, Issued
-from store import clients, signing
+from runtime.credentials import Issued, with_keys
+from store import clients
 from store.clients import Client
 from store.database import Database
 from store.keys import KeyRing
@@ -137,10 +137,7 @@ def hand_out(database: Database, keys: KeyRing) -> tuple[dict[str, Issued], dict
     now = datetime.now(UTC)
 
     def issue(connection: Connection, code: str, role: Role) -> Issued:
-        client = clients.issue(connection, code, role, now)
-        secret = signing.issue(connection, keys, code, now).secret if role in PARTIES else ""
-        key = keys.token_key(code).hex() if role is Role.ENTERPRISE else ""
-        return Issued(client_id=client.client_id, client_secret=client.client_secret, secret=secret, token_key=key)
+        return with_keys(connection, keys, code, role, clients.issue(connection, code, role, now), now)
 
     issued = database.write_now(lambda c: {code: issue(c, code, role) for code, role in PARTNERS})
     return issued, {client.tenant: client for client in database.read_now(clients.listed)}

@@ -209,7 +209,7 @@ async def test_a_token_ends_with_its_client_and_is_nobody_elses(
     assert said(await enter(doors, check, await code_of(doors, check))) == (404, "unknown_case")
 
     client = doors.clients[CHANNEL].client_id
-    database.write_now(lambda c: clients.revoke(c, client, datetime.now(UTC)))
+    database.write_now(lambda c: clients.revoke(c, client, "admin-zhao", datetime.now(UTC)))
     assert said(await doors.http.get("/v1/my-case", headers=whose)) == (401, "not_signed_in")
 
 
