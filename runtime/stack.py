@@ -7,8 +7,10 @@ with, and dies with its parent even if that is killed.
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -36,6 +38,10 @@ BIN = Path(sys.executable).parent
 READY_SECONDS = 60.0
 END_SECONDS = 15.0
 PARENT_DEATH_SIGNAL = 1
+PORTS = range(15_000, 32_000)
+"""Below the ports an operating system gives to outgoing connections: Linux from 32,768, others from 49,152."""
+PORT_TRIES = 50
+LAST_LINES = 8
 
 PRAGMAS = ("journal_mode=wal", "synchronous=normal")
 DYNAMIC = (
@@ -53,10 +59,17 @@ class StackError(RuntimeError):
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port nobody listens on, and which no outgoing connection takes before it is used. Raises StackError."""
+    for port in random.SystemRandom().sample(PORTS, PORT_TRIES):
+        with closing(socket.socket()) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return port
+    raise StackError(f"no free port among {PORT_TRIES} tried between {PORTS.start} and {PORTS.stop}")
 
 
 @dataclass(frozen=True)
@@ -289,9 +302,9 @@ class Stack:
         log = self.folder / "logs" / f"{part}.log"
         while not answers():
             if not self.alive(part):
-                raise StackError(f"{part} ended while starting: see {log}")
+                raise StackError(f"{part} ended while starting: see {log}{_end_of(log)}")
             if time.monotonic() > until:
-                raise StackError(f"{part} did not answer within {READY_SECONDS:.0f} s: see {log}")
+                raise StackError(f"{part} did not answer within {READY_SECONDS:.0f} s: see {log}{_end_of(log)}")
             time.sleep(0.05)
 
     def _handed_out(self) -> dict[str, object]:
@@ -315,6 +328,10 @@ def _desk(connection: Connection, config: Settings) -> None:
             accounts.add(connection, config.key_ring, code, role, None, who, now)
         if role in PEOPLE and config.oidc_issuer and not (code in there and there[code].disabled_at):
             accounts.link(connection, config.key_ring, code, config.oidc_issuer, code, who, now)
+
+
+def _end_of(log: Path) -> str:
+    return "".join(f"\n  {line}" for line in log.read_text(errors="replace").splitlines()[-LAST_LINES:])
 
 
 def _answers(url: str) -> bool:

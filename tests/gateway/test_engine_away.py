@@ -25,6 +25,7 @@ from gateway import app as gateway_app
 from gateway.desk import AnswerDesk, EngineBusy
 from runtime import engine
 from runtime.settings import load
+from runtime.stack import free_port
 from store.database import Database
 from store.keys import KeyRing
 from tests.gateway.conftest import Doors, hand_out
@@ -58,9 +59,7 @@ remind_before = "PT1S"
 @pytest.fixture
 def closed_port(monkeypatch: pytest.MonkeyPatch) -> int:
     """A port where nobody listens, as Temporal's address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
     return port

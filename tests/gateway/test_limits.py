@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from redis.exceptions import ResponseError
 from gateway import limits as the_limits
 from gateway.limits import RATES, Limits, Window
 from gateway.problems import ProblemError
+from runtime.stack import free_port
 from store.keys import KeyRing
 from tests.gateway.conftest import Doors
 from tests.support import eventually
@@ -150,9 +150,7 @@ class Redis:
     """A Redis on a real socket, which can go away and come back."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port: int = probe.getsockname()[1]
+        self._port = free_port()
         self.url = f"redis://127.0.0.1:{self._port}/0"
         self._server: TcpFakeServer | None = None
 
