@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: demo test up lint bench lock
+.PHONY: demo test up lint screens bench lock
 .DEFAULT_GOAL := demo
 
 .venv/run: requirements.lock
@@ -33,7 +33,12 @@ lint: .venv/dev
 	.venv/bin/lint-imports
 
 test: .venv/dev lint
+	$(PY) -m tests.pages.browser
 	$(PY) -m pytest -n 3 --dist loadfile
+
+screens: .venv/dev  ## every page at 390 and 1280 px in both languages, into var/screens
+	$(PY) -m tests.pages.browser
+	SCREENS=var/screens $(PY) -m pytest -q tests/pages
 
 bench: .venv/bench
 	$(PY) -m bench

@@ -49,6 +49,7 @@ from gateway.desk import AnswerDesk
 from gateway.intake import Intake, every
 from gateway.limits import Limited, Limits
 from gateway.metrics import EVERY_SECONDS, Metrics, Scrape
+from gateway.pages import errors, page
 from gateway.people import People
 from gateway.pressure import Load
 from gateway.services import Services
@@ -74,7 +75,7 @@ def bare() -> FastAPI:
         generate_unique_id_function=openapi.operation_id,
         responses={"4XX": {"model": problems.Problem}, "503": {"model": problems.Problem}},
     )
-    problems.install(app)
+    problems.install(app, errors.respond)
     load = Load()
     app.state.metrics = Metrics(load)
     pressure.install(app, load)
@@ -108,6 +109,7 @@ def bare() -> FastAPI:
         webhooks.router,
         signing_keys.router,
         figures.router,
+        page.router,
     ):
         app.include_router(router)
     app.mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets"))

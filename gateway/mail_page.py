@@ -74,7 +74,7 @@ DAY = timedelta(days=1)
 LONGEST_REASON = 500
 SMALL_NUMBER = re.compile(r"\d{1,4}")
 
-pages = Environment(loader=FileSystemLoader(Path(__file__).parent / "pages"), autoescape=True)
+pages = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
 pages.filters["local"] = lambda moment: f"{moment.astimezone(SHANGHAI):%Y-%m-%d %H:%M}（北京时间）"
 
 HEADERS = {

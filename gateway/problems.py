@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
@@ -177,25 +177,33 @@ def of_validation(error: RequestValidationError) -> Problem:
     return problem(422, "malformed", f"{field or 'The body'}: {first['msg']}.", remedy, field)
 
 
-def install(app: FastAPI) -> None:
+Respond = Callable[[Request, Problem, int | None, str], Awaitable[Response]]
+"""How a problem is answered: `retry_after` in seconds, `etag` of the version there is."""
+
+
+async def _as_json(_request: Request, found: Problem, retry_after: int | None, etag: str) -> Response:
+    return response(found, retry_after, etag)
+
+
+def install(app: FastAPI, respond: Respond = _as_json) -> None:
     """Make every error of an application a problem."""
 
     @app.exception_handler(ProblemError)
-    async def _problem(_request: Request, error: ProblemError) -> JSONResponse:
-        return response(error.problem, error.retry_after, error.etag)
+    async def _problem(request: Request, error: ProblemError) -> Response:
+        return await respond(request, error.problem, error.retry_after, error.etag)
 
     @app.exception_handler(RequestValidationError)
-    async def _validation(_request: Request, error: RequestValidationError) -> JSONResponse:
-        return response(of_validation(error))
+    async def _validation(request: Request, error: RequestValidationError) -> Response:
+        return await respond(request, of_validation(error), None, "")
 
     @app.exception_handler(HTTPException)
-    async def _http(_request: Request, error: HTTPException) -> JSONResponse:
+    async def _http(request: Request, error: HTTPException) -> Response:
         remedy = "See /openapi.json for what there is."
-        return response(problem(error.status_code, f"http_{error.status_code}", str(error.detail), remedy))
+        found = problem(error.status_code, f"http_{error.status_code}", str(error.detail), remedy)
+        return await respond(request, found, None, "")
 
     @app.exception_handler(Exception)
-    async def _bug(_request: Request, error: Exception) -> JSONResponse:
+    async def _bug(request: Request, error: Exception) -> Response:
         log.error("unhandled", error=type(error).__name__, exc_info=error)
-        return response(
-            problem(500, "internal", "Something went wrong on our side; it is logged.", "Try again in a minute.")
-        )
+        found = problem(500, "internal", "Something went wrong on our side; it is logged.", "Try again in a minute.")
+        return await respond(request, found, None, "")

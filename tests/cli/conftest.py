@@ -111,7 +111,7 @@ class Terminal:
 
         def look() -> str | None:
             new = texts(self.stack.folder, number)[before:]
-            return CODE.search(new[-1]["text"])[0] if new else None  # type: ignore[index]
+            return next((code[0] for one in reversed(new) if (code := CODE.search(one["text"]))), None)
 
         return lambda: until(look)
 
