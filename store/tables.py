@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -105,8 +106,12 @@ work_items = Table(
     Column("state", String(20), nullable=False),
     Column("open", Boolean, nullable=False),
     Column("due_at", Utc, nullable=False),
+    Column("opened_at", Utc),
+    Column("answered_at", Utc),
+    Column("late", Boolean, nullable=False, server_default=false()),
     Column("data", Text, nullable=False),
     Index("ix_work_items_case", "case_id"),
+    Index("ix_work_items_figures", "enterprise", "opened_at"),
     Index("ix_work_items_pull", "enterprise", "open", "cursor"),
     Index("ix_work_items_due", "open", "due_at"),
 )
@@ -309,6 +314,7 @@ accounts = Table(
     metadata,
     Column("code", String(40), primary_key=True),
     Column("role", String(20), nullable=False),
+    Column("tenant", String(40), nullable=False, server_default=""),
     Column("password", String(200), nullable=False, server_default=""),
     Column("totp_ring_key", String(20), nullable=False, server_default=""),
     Column("totp_box", LargeBinary),
@@ -320,7 +326,7 @@ accounts = Table(
     Column("disabled_at", Utc),
 )
 """People at the case desk who sign in with a password (argon2) and a one-time code, or through OpenID Connect
-(`oidc_subject`: a keyed token of the provider and what it calls them)."""
+(`oidc_subject`: a keyed token of the provider and what it calls them); `tenant`: the enterprise a clerk works for."""
 
 sessions = Table(
     "sessions",
@@ -333,6 +339,16 @@ sessions = Table(
     Index("ix_sessions_account", "account"),
 )
 """Who is signed in, by a digest of what their cookie carries."""
+
+saved_searches = Table(
+    "saved_searches",
+    metadata,
+    Column("account", String(40), primary_key=True),
+    Column("name", String(40), primary_key=True),
+    Column("query", String(500), nullable=False),
+    Column("saved_at", Utc, nullable=False),
+)
+"""Filters of the case desk somebody keeps for themselves: a page's query string, which has no personal data in it."""
 
 audit_entries = Table(
     "audit_entries",
