@@ -178,15 +178,24 @@ def preflight(as_json: AsJson = False) -> None:
 
 
 def _introduce(stack: Stack) -> None:
+    from domain.access import PEOPLE
+    from runtime.credentials import SANDBOX_CLERKS, SANDBOX_PEOPLE
+
+    desk = ", ".join(code for code, role in SANDBOX_PEOPLE.items() if role in PEOPLE)
     for line in (
-        f"gateway        {stack.api}   (OpenAPI at /openapi.json)",
-        f"Temporal       {stack.temporal}   pages at {stack.temporal_ui}",
-        f"case desk      {stack.api}/sign-in   (be anybody, through the sandbox's OpenID provider)",
-        f"sandbox world  {stack.world}/world/state",
-        f"metrics        {stack.gateway_metrics} (gateway), {stack.metrics} (worker)",
-        f"logs           {stack.folder}/logs",
+        f"Open  {stack.api}",
         "",
-        "Try, in another terminal:",
+        "  a citizen        any number and ID tail, such as 13900000888 and 15106X;",
+        f"                   its short messages, codes too:  {stack.world}/phone",
+        f"  the case desk    {stack.api}/desk   as {desk}",
+        "                   (through the sandbox's OpenID provider: no password)",
+        f"  an enterprise    {stack.api}/work   as {', '.join(SANDBOX_CLERKS)};",
+        f"                   or by a mailed link:  {stack.world}/mailbox",
+        "",
+        f"OpenAPI {stack.api}/openapi.json   Temporal {stack.temporal}, its pages {stack.temporal_ui}",
+        f"metrics {stack.gateway_metrics} (gateway), {stack.metrics} (worker)   logs {stack.folder}/logs",
+        "",
+        "Or in another terminal:",
         "  .venv/bin/python starter.py renew --number 13800138000 --activated-on 2026-08-01 --wait",
         "  .venv/bin/python starter.py query --number 13900000888 --id-tail 15106X --wait",
         "  .venv/bin/python starter.py phone 13900000888     (shows the code the query asks for)",

@@ -29,6 +29,7 @@ from sandbox.enterprises import Enterprises
 from sandbox.mail_server import MailRefusal, SandboxMailServer
 from sandbox.observed import Observed
 from sandbox.oidc import SandboxProvider
+from sandbox.pages import SandboxPages
 from sandbox.people import People
 from sandbox.server import HttpServer
 from sandbox.sms_centre import CentreMode, SandboxSmsCentre
@@ -146,6 +147,7 @@ class World:
         self._people = People(self.registry, self.mail, self.observed, self._start, known, pace)
         self._poll_every = poll_every
         self._desk = SandboxProvider(self.url, gateway_url + CALLBACK, DESK)
+        self._pages = SandboxPages(gateway_url, DESK, lambda: self.sms.messages, lambda: self.mail.messages)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -199,6 +201,7 @@ class World:
         app.include_router(self._enterprises.router)
         app.include_router(self.carriers.router)
         app.include_router(self._desk.router)
+        app.include_router(self._pages.router)
         app.add_api_route("/world/state", self.state, methods=["GET"], response_model=None)
         app.add_api_route("/world/phone", self._phone, methods=["POST"])
         app.add_api_route("/world/number-event", self._report, methods=["POST"], response_model=None)

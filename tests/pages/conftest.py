@@ -69,7 +69,7 @@ class Site:
     def phone(self, number: str) -> list[str]:
         """The texts of the short messages a number got, the newest last."""
         answer = httpx.post(f"{self.stack.world}/world/phone", json={"number": number}, trust_env=False)
-        return [one["text"] for one in answer.json()["messages"]]
+        return [one["text"] for one in answer.json()["texts"]]
 
     def look(self, page: Page, name: str, again: bool = True) -> None:
         """What is asked of every page. `again=False` where reloading would send a form once more."""

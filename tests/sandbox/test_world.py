@@ -24,7 +24,7 @@ from domain.privacy import IdTail, PhoneNumber
 from domain.unbind import OPEN, ItemState
 from sandbox.behaviour import BEHAVIOURS, Span, activation, expected_state
 from sandbox.calls import signed
-from sandbox.mail_server import MailRefusal
+from sandbox.mail_server import MailRefusal, ReceivedMail
 from sandbox.observed import Mischief
 from sandbox.server import HttpServer
 from sandbox.sms_centre import CentreMode, ReceivedSms
@@ -335,6 +335,21 @@ async def test_a_phone_shows_its_own_texts_the_newest_last(begin: Begin) -> None
         assert (await client.post("/world/phone", json={"number": "13700137000"})).json() == {"texts": []}
         assert (await client.post("/world/phone", json={"number": "12345"})).status_code == 422
         assert (await client.get("/world/phone", params={"number": NUMBER})).status_code == 405
+
+
+async def test_people_look_at_telephones_and_mailboxes(begin: Begin) -> None:
+    world, gateway = await begin("steady-004")
+    texts = [("8613800138000", "<b>first</b>"), ("8613900139000", "another's"), ("8613800138000", "second")]
+    for place, (to, text) in enumerate(texts):
+        world.sms.messages.append(ReceivedSms("10699000", to, text, place, datetime.now(UTC), 1, (f"m{place}",)))
+    mail = ("us@jiebang", ("clerk@one",), "Work", "https://site/m/abc", "m1", datetime.now(UTC))
+    world.mail.messages.append(ReceivedMail(*mail))
+    async with httpx.AsyncClient(base_url=world.url, trust_env=False) as client:
+        assert gateway.http.url in (await client.get("/")).text
+        shown = (await client.post("/phone", data={"number": "138 0013 8000"})).text
+        assert shown.index("second") < shown.index("&lt;b&gt;first") and "another" not in shown
+        assert 'role="alert"' in (await client.post("/phone", data={"number": "12345"})).text
+        assert '<a href="https://site/m/abc"' in (await client.get("/mailbox")).text
 
 
 def nobody_listens(port: int) -> bool:
