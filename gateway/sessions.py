@@ -61,7 +61,14 @@ async def of_cookie(request: Request, services: Services) -> Caller | None:
 
 
 async def of(request: Request, services: Services) -> Live | None:
-    """The session of a request if it is alive; it goes on for as long again."""
+    """The session of a request if it is alive; it goes on for as long again. Looked up once for each request."""
+    if not hasattr(request.state, "live"):
+        request.state.live = await _of(request, services)
+    live: Live | None = request.state.live
+    return live
+
+
+async def _of(request: Request, services: Services) -> Live | None:
     session_id = read(request, services, COOKIE)
     now = services.people.now()
     session = await services.database.read(lambda c: sessions.find(c, session_id, now)) if session_id else None
