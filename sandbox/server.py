@@ -30,6 +30,7 @@ class HttpServer:
 
     def __init__(self, host: str, port: int = 0) -> None:
         self._socket = socket.create_server((host, port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does it for its own sockets only
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://{host}:{self.port}"
         self._server: _Server | None = None

@@ -18,6 +18,9 @@ from store.database import Database
 
 T = TypeVar("T")
 
+PLAIN = httpx.Client(timeout=30, trust_env=False, verify=False)
+"""For everything on loopback: a client of its own per request reads all authorities, 50 ms each time."""
+
 CHANGING = ("silent", "late", "extending", "forging")
 """Kinds of enterprises whose items end overdue, or change after the summary."""
 

@@ -13,7 +13,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -21,9 +23,9 @@ import pytest
 import typer
 
 import starter
-from runtime.api import Api, texts
+from runtime.api import Api
 from runtime.stack import Stack
-from tests.chaos.conftest import until
+from tests.chaos.conftest import PLAIN, until
 
 NUMBER = re.compile(r"(?<!\d)1[3-9]\d{9}(?!\d)")
 CODE = re.compile(r"(?<!\d)\d{6}(?!\d)")
@@ -62,6 +64,30 @@ class Done:
         return json.loads(self.out)
 
 
+def run(folder: Path, *words: str, typed: Sequence[Typed] = (), who: str = "") -> Done:
+    """Run a command with the folder of a stack; no number and no traceback ever comes out of one."""
+    given = {"JIEBANG_FOLDER": str(folder), "COLUMNS": "400", **({"JIEBANG_AS": who} if who else {})}
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("JIEBANG_")}
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        patch.dict(os.environ, clean | given, clear=True),
+        patch.object(starter, "app", BUILT),
+        patch.object(sys, "argv", ["starter.py", *words]),
+        patch.object(sys, "stdin", Typing(typed)),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            starter.main()
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    done = Done(code, out.getvalue(), err.getvalue())
+    assert not NUMBER.search(done.out + done.err), done
+    assert "Traceback" not in done.err, done
+    return done
+
+
 class Terminal:
     """Somebody at a terminal, beside a running stack."""
 
@@ -70,27 +96,8 @@ class Terminal:
         self._numbers = count(13900010100)
 
     def __call__(self, *words: str, typed: Sequence[Typed] = (), who: str = "") -> Done:
-        """Run a command; no number and no traceback ever comes out of one."""
-        given = {"JIEBANG_FOLDER": str(self.stack.folder), "COLUMNS": "400", **({"JIEBANG_AS": who} if who else {})}
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("JIEBANG_")}
-        out, err = io.StringIO(), io.StringIO()
-        with (
-            patch.dict(os.environ, clean | given, clear=True),
-            patch.object(starter, "app", BUILT),
-            patch.object(sys, "argv", ["starter.py", *words]),
-            patch.object(sys, "stdin", Typing(typed)),
-            redirect_stdout(out),
-            redirect_stderr(err),
-        ):
-            try:
-                starter.main()
-                code = 0
-            except SystemExit as ended:
-                code = int(ended.code or 0)
-        done = Done(code, out.getvalue(), err.getvalue())
-        assert not NUMBER.search(done.out + done.err), done
-        assert "Traceback" not in done.err, done
-        return done
+        """Run a command."""
+        return run(self.stack.folder, *words, typed=typed, who=who)
 
     def number(self) -> str:
         """A number nobody has used yet."""
@@ -100,24 +107,29 @@ class Terminal:
         """The code of a check, once the phone has it."""
 
         def look() -> str | None:
-            found = [CODE.search(one["text"]) for one in texts(self.stack.folder, number) if check in one["text"]]
+            found = [CODE.search(text) for text in self.texts(number) if check in text]
             return found[-1][0] if found and found[-1] else None
 
         return until(look)
 
     def newest_code(self, number: str) -> Callable[[], str]:
         """The code of the check that is being made right now."""
-        before = len(texts(self.stack.folder, number))
+        before = len(self.texts(number))
 
         def look() -> str | None:
-            new = texts(self.stack.folder, number)[before:]
-            return next((code[0] for one in reversed(new) if (code := CODE.search(one["text"]))), None)
+            found = [code[0] for text in self.texts(number)[before:] if (code := CODE.search(text))]
+            return found[-1] if found else None
 
         return lambda: until(look)
 
+    def texts(self, number: str) -> list[str]:
+        """What a phone got, the newest last."""
+        answer = PLAIN.post(f"{self.stack.world}/world/phone", json={"number": number})
+        return [one["text"] for one in answer.json()["texts"]]
+
     # ── preparations, without the command line ───────────────────────────────────────────────────────
 
-    @property
+    @cached_property
     def channel(self) -> Api:
         return Api.from_folder(self.stack.folder, None, None, "channel")
 

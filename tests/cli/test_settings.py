@@ -62,7 +62,7 @@ PRODUCTION = {
 
 @pytest.fixture
 def production(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An operator's shell, with everything exported."""
+    """An operator's shell, with everything exported; `test_starter.py` runs a whole stack in one."""
     for name, value in PRODUCTION.items():
         monkeypatch.setenv(name, value)
 
@@ -80,12 +80,6 @@ def test_the_stack_heeds_nothing_meant_for_production(tmp_path: Path) -> None:
     assert {settings.keys.parent, settings.folder} == {tmp_path}
     assert settings.registry == SANDBOX_REGISTRY and settings.smtp_username == ""
     assert (settings.smpp_host, settings.smtp_host, settings.smpp_tls) == ("127.0.0.1", "127.0.0.1", False)
-
-
-@pytest.mark.usefixtures("production")
-def test_the_stack_works_beside_production_s_variables(tmp_path: Path) -> None:
-    with Stack(tmp_path) as stack:
-        assert stack.alive("worker") and stack.alive("gateway")
 
 
 def test_settings_come_from_the_environment_given() -> None:

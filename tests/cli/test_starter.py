@@ -1,4 +1,7 @@
-"""The command line as a person or a script uses it: words in, one sentence or JSON out, exit codes as documented."""
+"""The command line as a person or a script uses it: words in, one sentence or JSON out, exit codes as documented.
+
+One of each kind of ending is seen from outside, by a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,24 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from runtime.stack import Stack
 from tests.chaos.conftest import until
-from tests.cli.conftest import Terminal
+from tests.cli.conftest import Terminal, run
+from tests.cli.test_settings import PRODUCTION
 
 FEW = "wechat,qq,taobao"
+SLOW = "banxia-zhaopin"
+"""An app whose enterprise is silent: a renewal over it can be withdrawn."""
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("stack")) as running:
+    """A stack in an operator's shell, which has everything exported that is meant for production."""
+    with patch.dict(os.environ, PRODUCTION), Stack(tmp_path_factory.mktemp("stack")) as running:
         yield running
 
 
@@ -41,7 +49,12 @@ def starter(*words: str, folder: Path | None = None) -> subprocess.CompletedProc
     )
 
 
-def test_renew_wait_show_verify(stack: Stack) -> None:
+def test_the_stack_works_beside_production_s_variables(stack: Stack) -> None:
+    assert os.environ.items() >= PRODUCTION.items()
+    assert stack.alive("worker") and stack.alive("gateway")
+
+
+def test_renew_wait_show_verify(stack: Stack, terminal: Terminal) -> None:
     done = starter(
         "renew", "--number", "13800138000", "--activated-on", "2026-08-01", "--apps", FEW, "--wait", "--json",
         folder=stack.folder,
@@ -52,10 +65,10 @@ def test_renew_wait_show_verify(stack: Stack) -> None:
     assert view["activated_at"] in ("2026-07-31T16:00:00Z", "2026-08-01T00:00:00+08:00")
     shown = starter("show", view["case"], folder=stack.folder)
     assert "138****8000" in shown.stdout and "微信" in shown.stdout and "13800138000" not in shown.stdout
-    assert json.loads(starter("show", view["case"], "--json", folder=stack.folder).stdout)["case"] == view["case"]
-    assert starter("watch", view["case"], folder=stack.folder).returncode == 0
-    whole = starter("verify", folder=stack.folder)
-    assert whole.returncode == 0 and "whole" in whole.stdout
+    assert terminal("show", view["case"], "--json").json["case"] == view["case"]
+    assert terminal("watch", view["case"]).code == 0
+    whole = terminal("verify")
+    assert whole.code == 0 and "whole" in whole.out
 
 
 def test_a_batch(terminal: Terminal, tmp_path: Path) -> None:
@@ -73,23 +86,21 @@ def test_a_batch(terminal: Terminal, tmp_path: Path) -> None:
     assert terminal("batch", str(file)).code == 3
 
 
-def test_withdraw(stack: Stack) -> None:
-    words = ("renew", "--number", "13800130003", "--activated-on", "2026-08-01", "--json")
-    case = json.loads(starter(*words, folder=stack.folder).stdout)["case"]
-    done = starter("withdraw", case, "--json", folder=stack.folder)
-    assert done.returncode == 0 and json.loads(done.stdout)["status"] == "withdrawn"
-    until(lambda: json.loads(starter("show", case, "--json", folder=stack.folder).stdout)["ended_at"])
-    again = starter("withdraw", case, folder=stack.folder)
-    assert again.returncode in (0, 3)
+def test_withdraw(terminal: Terminal) -> None:
+    words = ("renew", "--activated-on", "2026-08-01", "--apps", SLOW, "--json", "--number", terminal.number())
+    case = terminal(*words).json["case"]
+    assert terminal("withdraw", case, "--json").json["status"] == "withdrawn"
+    until(lambda: terminal("show", case, "--json").json["ended_at"])
+    assert terminal("withdraw", case).code in (0, 3)
 
 
-def test_withdraw_says_what_became_of_the_work_items(stack: Stack) -> None:
-    words = ("renew", "--number", "13800131104", "--activated-on", "2026-08-01", "--json")
-    case = json.loads(starter(*words, folder=stack.folder).stdout)["case"]
-    apps = until(lambda: json.loads(starter("show", case, "--json", folder=stack.folder).stdout)["apps"])
-    done = starter("withdraw", case, folder=stack.folder)
-    assert done.returncode == 0, done.stderr
-    first, *rest = done.stdout.splitlines()
+def test_withdraw_says_what_became_of_the_work_items(terminal: Terminal) -> None:
+    words = ("renew", "--activated-on", "2026-08-01", "--apps", f"{FEW},{SLOW},muduo-youxiang,alipay", "--json")
+    case = terminal(*words, "--number", terminal.number()).json["case"]
+    apps = until(lambda: terminal("show", case, "--json").json["apps"])
+    done = terminal("withdraw", case)
+    assert done.code == 0, done.err
+    first, *rest = done.out.splitlines()
     assert case in first and ("is running" in first or "is withdrawn" in first)
     assert sum(int(word) for line in rest for word in line.split() if word.isdecimal()) == len(apps)
 
@@ -180,54 +191,50 @@ def test_refusals_are_one_sentence_and_code_3(terminal: Terminal) -> None:
         assert done.code == 3 and done.err.startswith(f"{code}: "), (words, done)
 
 
-def test_wrong_words_and_nobody_there() -> None:
-    assert starter("renew", "--number", "13800138000", "--activated-on", "tomorrow").returncode == 2
+def test_wrong_words_and_nobody_there(tmp_path: Path) -> None:
     assert starter("no-such-command").returncode == 2
-    assert starter("show", "nonsense").returncode == 2
     absent = starter("show", "R000000000000")
     assert absent.returncode == 4 and "make up" in absent.stderr
-    assert starter("verify").returncode == 4
-    closed = starter("show", "R000000000000", "--api", "http://127.0.0.1:9", "--client", "x:y")
-    assert closed.returncode == 4 and "does not answer" in closed.stderr
+    assert run(tmp_path, "renew", "--number", "13800138000", "--activated-on", "tomorrow").code == 2
+    assert run(tmp_path, "show", "nonsense").code == 2
+    assert run(tmp_path / "nowhere", "verify").code == 4
+    closed = run(tmp_path, "show", "R000000000000", "--api", "http://127.0.0.1:9", "--client", "x:y")
+    assert closed.code == 4 and "does not answer" in closed.err
 
 
-def test_keys_rotate_in_two_steps_and_what_runs_goes_on(stack: Stack) -> None:
+def test_keys_rotate_in_two_steps_and_what_runs_goes_on(stack: Stack, terminal: Terminal) -> None:
     words = ("renew", "--activated-on", "2026-08-01", "--apps", FEW, "--wait", "--json", "--number")
-    rotated = starter("rotate-keys", folder=stack.folder)
-    assert rotated.returncode == 0 and "k2" in rotated.stdout and "together" in rotated.stdout
-    between = starter(*words, "13800131105", folder=stack.folder)
-    assert between.returncode == 0, between.stderr
+    rotated = terminal("rotate-keys")
+    assert rotated.code == 0 and "k2" in rotated.out and "together" in rotated.out
+    between = terminal(*words, terminal.number())
+    assert between.code == 0, between.err
     for part in ("worker", "gateway"):
         stack.kill(part)
     for part in ("worker", "gateway"):
         stack.start(part)
-    changed = json.loads(starter("rewrap", "--json", folder=stack.folder).stdout)
+    changed = terminal("rewrap", "--json").json
     assert changed["current"] == "k2" and changed["changed"] > 0
-    assert json.loads(starter("rewrap", "--json", folder=stack.folder).stdout) == {
-        "current": "k2",
-        "changed": 0,
-        "accounts": 0,
-        "signing_keys": 0,
-    }
-    assert starter(*words, "13800131106", folder=stack.folder).returncode == 0
-    assert starter("verify", folder=stack.folder).returncode == 0
-    assert json.loads(starter("rotate-keys", "--json", folder=stack.folder).stdout) == {"current": "k3"}
+    assert terminal("rewrap", "--json").json == {"current": "k2", "changed": 0, "accounts": 0, "signing_keys": 0}
+    assert terminal(*words, terminal.number()).code == 0
+    assert terminal("verify").code == 0
+    assert terminal("rotate-keys", "--json").json == {"current": "k3"}
 
 
 def test_migrate_says_whether_the_ring_is_new(tmp_path: Path) -> None:
-    said = [json.loads(starter("migrate", "--json", folder=tmp_path).stdout) for _ in range(2)]
+    done = starter("migrate", "--json", folder=tmp_path)
+    said = [json.loads(done.stdout), run(tmp_path, "migrate", "--json").json]
     assert said == [{"keys": str(tmp_path / "keys.json"), "new_keys": new} for new in (True, False)]
 
 
 def test_people_get_clients_by_codes_the_ledger_can_name(tmp_path: Path) -> None:
-    assert starter("migrate", folder=tmp_path).returncode == 0
-    issued = starter("client", "add", "worker-a", "--role", "case_worker", "--json", folder=tmp_path)
-    assert json.loads(issued.stdout)["client_secret"]
-    refused = starter("client", "add", "Worker A", "--role", "supervisor", folder=tmp_path)
-    assert refused.returncode == 4 and "such as worker-chen" in refused.stderr
+    assert run(tmp_path, "migrate").code == 0
+    issued = run(tmp_path, "client", "add", "worker-a", "--role", "case_worker", "--json")
+    assert issued.json["client_secret"]
+    refused = run(tmp_path, "client", "add", "Worker A", "--role", "supervisor")
+    assert refused.code == 4 and "such as worker-chen" in refused.err
 
 
-def test_tampering_is_named_and_rebuild_mends_read_models(stack: Stack) -> None:
+def test_tampering_is_named_and_rebuild_mends_read_models(stack: Stack, terminal: Terminal) -> None:
     path = stack.folder / "jiebang.db"
 
     def change(sql: str) -> None:
@@ -238,9 +245,9 @@ def test_tampering_is_named_and_rebuild_mends_read_models(stack: Stack) -> None:
     change("UPDATE work_items SET state = 'garbled' WHERE app = 'wechat'")
     found = starter("verify", folder=stack.folder)
     assert found.returncode == 1 and "work item" in found.stderr and "rebuild" in found.stderr
-    assert json.loads(starter("verify", "--json", folder=stack.folder).stdout)["ok"] is False
-    assert starter("rebuild", folder=stack.folder).returncode == 0
-    assert starter("verify", folder=stack.folder).returncode == 0
+    assert json.loads(terminal("verify", "--json").out)["ok"] is False
+    assert terminal("rebuild").code == 0
+    assert terminal("verify").code == 0
     change("UPDATE ledger SET data = replace(data, 'unbound', 'kept') WHERE type = 'reported'")
-    forged = starter("verify", folder=stack.folder)
-    assert forged.returncode == 1 and "seal" in forged.stderr
+    forged = terminal("verify")
+    assert forged.code == 1 and "seal" in forged.err

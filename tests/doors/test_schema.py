@@ -13,12 +13,13 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.failures import Failure, FailureGroup
+from sqlalchemy.engine import make_url
 
 from domain.access import Role, Scope
 from tests.doors.conftest import Everybody
 
-EXAMPLES = 6
-"""Generated requests per operation and database."""
+EXAMPLES = {"sqlite": 6, "postgresql": 3}
+"""Generated requests per operation and database: the second is asked the same again, what it answers hangs on `store/`."""
 
 load_all_checks()
 TOLD = [
@@ -32,7 +33,6 @@ TOLD = [
     )
 ]
 QUIETLY = settings(
-    max_examples=EXAMPLES,
     deadline=None,
     derandomize=True,
     database=None,
@@ -54,10 +54,10 @@ def scope_of(operation: Any) -> Scope | None:
     return Scope(words[0]) if words else None
 
 
-def what_is_not_told(operation: Any, token: str) -> str:
+def what_is_not_told(operation: Any, token: str, examples: int) -> str:
     """What an operation answers to some requests that its OpenAPI does not tell; empty as it should be."""
 
-    @QUIETLY
+    @settings(QUIETLY, max_examples=examples)
     @given(case=operation.as_strategy())
     def answers_as_told(case: schemathesis.Case) -> None:
         case.call_and_validate(headers={"authorization": f"Bearer {token}"}, checks=TOLD)
@@ -76,5 +76,6 @@ def test_the_openapi_tells_all_there_is(everybody: Everybody) -> None:
     assert len(operations) > 70
     roles = [everybody.who_may(scope) if (scope := scope_of(one)) else Role.CARRIER for one in operations]
     tokens = {role: everybody.token(role) for role in set(roles)}
-    told = [what_is_not_told(one, tokens[role]) for one, role in zip(operations, roles, strict=True)]
+    examples = EXAMPLES[make_url(everybody.stack.settings.database_url).get_backend_name()]
+    told = [what_is_not_told(one, tokens[role], examples) for one, role in zip(operations, roles, strict=True)]
     assert not any(told), "\n\n".join(filter(None, told))
