@@ -1,4 +1,4 @@
-"""Accounts of people at the case desk, for whoever runs the house, on its own machine."""
+"""Accounts of people at the case desk and of enterprises' clerks, for whoever runs the house, on its own machine."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from commands.common import REFUSED, AsJson, out, print_json, say, warn
 from commands.house import database
 from domain.access import PEOPLE, Role
 from runtime import settings as configuration
+from runtime.credentials import roles
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -33,19 +34,25 @@ SubjectOption = Annotated[
 @app.command()
 def add(
     code: Code,
-    role: Annotated[Role, typer.Option(help=f"One of {', '.join(sorted(PEOPLE))}.")],
+    role: Annotated[Role, typer.Option(help=f"One of {', '.join(sorted(PEOPLE))}; enterprise for a clerk.")],
+    enterprise: Annotated[
+        str, typer.Option(help="Code of the enterprise a clerk works for, as the registry has it.")
+    ] = "",
     oidc_subject: SubjectOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Let somebody sign in, with a password and one-time codes, or through the OpenID provider."""
     from store import accounts
 
-    ring, now, who = configuration.load().key_ring, datetime.now(UTC), operator()
+    config = configuration.load()
+    ring, now, who = config.key_ring, datetime.now(UTC), operator()
+    if role is Role.ENTERPRISE:
+        _check_clerk(code, enterprise, config)
     issuer = _issuer() if oidc_subject else ""
     given = None if oidc_subject else accounts.Credentials.new()
 
     def job(connection: Connection) -> None:
-        accounts.add(connection, ring, code, role, given, who, now)
+        accounts.add(connection, ring, code, role, given, who, now, enterprise)
         if oidc_subject:
             accounts.link(connection, ring, code, issuer, oidc_subject, who, now)
 
@@ -77,11 +84,11 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         print_json([_told(one, now) for one in found])
         return
-    table = Table("account", "role", "signs in by", "since", "state", header_style="bold")
+    table = Table("account", "role", "enterprise", "signs in by", "since", "state", header_style="bold")
     for one in found:
         told = _told(one, now)
         by = " or ".join(told["signs_in_by"]) or "nothing"
-        table.add_row(one.code, one.role.value, by, f"{one.created_at:%Y-%m-%d}", told["state"])
+        table.add_row(one.code, one.role.value, one.tenant, by, f"{one.created_at:%Y-%m-%d}", told["state"])
     out.print(table)
 
 
@@ -110,6 +117,22 @@ def operator() -> str:
         return f"operator:{pwd.getpwuid(os.getuid()).pw_name}"[:80]
     except KeyError:
         return f"operator:{os.getuid()}"
+
+
+def _check_clerk(code: str, enterprise: str, config: configuration.Settings) -> None:
+    """A clerk is of an enterprise in the registry, and goes by a code that nobody in it has."""
+    known = roles(config.registry_data)
+    if not enterprise:
+        warn("A clerk works for one enterprise: give --enterprise and its code.", "refused")
+    elif known.get(enterprise) is not Role.ENTERPRISE:
+        warn(f"The registry has no enterprise {enterprise}: correct the code, or add it there first.", "refused")
+    elif code in known:
+        warn(
+            f"{code} is the code of a {known[code].value} itself: choose one for the person, as clerk-li.", "refused"
+        )
+    else:
+        return
+    raise typer.Exit(REFUSED)
 
 
 def _issuer() -> str:
@@ -157,6 +180,7 @@ def _told(one: Account, now: datetime) -> dict[str, Any]:
     return {
         "account": one.code,
         "role": one.role.value,
+        "enterprise": one.tenant or None,
         "signs_in_by": [way for way, open_ in ways.items() if open_],
         "created_at": one.created_at,
         "state": "disabled" if one.disabled_at else locked or "open",

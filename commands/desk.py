@@ -66,6 +66,9 @@ CaseOrItem = Annotated[
 
 # ── queues ───────────────────────────────────────────────────────────────────────────────────────────
 
+MOST_COUNTED = 1000
+"""How far the gateway counts the cases of a queue."""
+
 
 @app.command()
 def queue(
@@ -85,7 +88,8 @@ def queue(
             print_json(counts)
             return
         for word, count in counts.items():
-            say(f"{count:>6}  {plain(word)}")
+            many = f"{MOST_COUNTED}+" if count > MOST_COUNTED else str(count)
+            say(f"{many:>6}  {plain(word)}")
         return
     wanted = {"queue": name.value, "kind": kind and kind.value, "after": after}
     listing = gateway.call("GET", "/v1/cases", params={key: value for key, value in wanted.items() if value})

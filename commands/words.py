@@ -18,6 +18,7 @@ class Purpose(StrEnum):
     QUERY = "query"
     DISPUTE = "dispute"
     COMPLAINT = "complaint"
+    RENEWAL = "renewal"
     FOLLOW = "follow"
 
 

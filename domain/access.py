@@ -46,6 +46,7 @@ class Scope(StrEnum):
     DESK_ACT = "desk:act"
     DESK_SUPERVISE = "desk:supervise"
     DESK_EXPORT = "desk:export"
+    LEDGER_READ = "ledger:read"
     AUDIT_READ = "audit:read"
     CLIENTS_MANAGE = "clients:manage"
 
@@ -55,7 +56,7 @@ WORDS: Mapping[Scope, str] = {
     Scope.CHECKS_OPEN: "Start identity checks and follow them",
     Scope.CHECKS_ENTER: "Enter the code of an identity check, have another sent",
     Scope.CHECKS_ATTEST: "Attest that somebody is who they say to be",
-    Scope.CASES_OPEN: "Open queries, disputes and complaints for citizens, and act on them for them",
+    Scope.CASES_OPEN: "Open queries, disputes, complaints and renewals for citizens, and act on them for them",
     Scope.CASES_FOLLOW: "Look into the cases opened through the channel",
     Scope.RENEWALS_WRITE: "Hand renewals in, one or many, and withdraw them",
     Scope.RENEWALS_READ: "Follow renewals, see which apps there are",
@@ -71,6 +72,7 @@ WORDS: Mapping[Scope, str] = {
     Scope.DESK_ACT: "Work on cases",
     Scope.DESK_SUPERVISE: "What only supervisors may do",
     Scope.DESK_EXPORT: "Export lists of cases",
+    Scope.LEDGER_READ: "Read the events of a case as they stand in the ledger",
     Scope.AUDIT_READ: "Read who did what",
     Scope.CLIENTS_MANAGE: "See clients and what they may do, revoke them",
 }
@@ -80,7 +82,7 @@ STAFF = frozenset({Role.CASE_WORKER, Role.SUPERVISOR})
 """Who works on cases."""
 
 PEOPLE = STAFF | {Role.AUDITOR, Role.ADMINISTRATOR}
-"""Roles of people with an account of their own here."""
+"""Roles of people at the case desk. An enterprise's clerk is the only other person with an account of their own here."""
 
 _DESK = {
     Scope.DESK_READ,
@@ -95,7 +97,14 @@ _DESK = {
 SCOPES: Mapping[Role, frozenset[Scope]] = {
     Role.CITIZEN: frozenset({Scope.CASE_OWN}),
     Role.CHANNEL: frozenset(
-        {Scope.CHECKS_OPEN, Scope.CHECKS_ENTER, Scope.CASES_OPEN, Scope.CASES_FOLLOW, Scope.CERTIFICATES_VERIFY}
+        {
+            Scope.CHECKS_OPEN,
+            Scope.CHECKS_ENTER,
+            Scope.CASES_OPEN,
+            Scope.CASES_FOLLOW,
+            Scope.RENEWALS_READ,
+            Scope.CERTIFICATES_VERIFY,
+        }
     ),
     Role.CARRIER: frozenset(
         {
@@ -122,13 +131,24 @@ SCOPES: Mapping[Role, frozenset[Scope]] = {
         }
     ),
     Role.CASE_WORKER: frozenset(_DESK),
-    Role.SUPERVISOR: frozenset(_DESK | {Scope.DESK_SUPERVISE}),
+    Role.SUPERVISOR: frozenset(_DESK | {Scope.DESK_SUPERVISE, Scope.LEDGER_READ}),
     Role.AUDITOR: frozenset(
-        {Scope.DESK_READ, Scope.DESK_EXPORT, Scope.NUMBERS_READ, Scope.AUDIT_READ, Scope.CERTIFICATES_VERIFY}
+        {
+            Scope.DESK_READ,
+            Scope.DESK_EXPORT,
+            Scope.NUMBERS_READ,
+            Scope.LEDGER_READ,
+            Scope.AUDIT_READ,
+            Scope.CERTIFICATES_VERIFY,
+        }
     ),
     Role.ADMINISTRATOR: frozenset({Scope.AUDIT_READ, Scope.CLIENTS_MANAGE}),
 }
 """What each role may be allowed. A client may be given less, never more."""
+
+
+CLERK = frozenset({Scope.WORK_READ, Scope.WORK_ANSWER, Scope.FIGURES_READ})
+"""What an enterprise's clerk who signed in may do for it. Doors for programs ask for its signature besides."""
 
 
 def beyond(role: Role, scopes: Iterable[Scope]) -> list[Scope]:

@@ -8,6 +8,7 @@ are papers in the vault: events carry their ids.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import singledispatch
@@ -538,6 +539,56 @@ def _reopen(command: Reopen, at: datetime, closed_at: datetime | None) -> Decisi
 
 def _refuse(code: RefusalCode, sentence: str, remedy: str, field: str = "") -> Refusal:
     return Refusal(code=code, sentence=sentence, remedy=remedy, field=field)
+
+
+# ── what may be done now ─────────────────────────────────────────────────────────────────────────────
+
+SOME_PAPER = "P" + 12 * "0"
+SOMEBODY = ("somebody", "somebody-else")
+SOME_CASE = (12 * "0", 12 * "1")
+"""What stands for what a person would write or name; the second where the first is the one there is."""
+
+
+def open_to(
+    actor: Actor,
+    case: CaseId,
+    work: Work,
+    takes: Callable[[WorkCommand], Decision],
+    abouts: Iterable[str] = ("",),
+) -> tuple[WorkCommand, ...]:
+    """One of every command somebody could give now: what the kind's own rules (`takes`) do not refuse, and what changes
+    something. Of decisions one for each of `abouts` that may be decided. Names and papers in them mean nothing."""
+    return tuple(command for command in _one_of_each(actor, case, work, abouts) if changes(takes(command)))
+
+
+def changes(decision: Decision) -> bool:
+    """Whether a command is taken, and does something."""
+    return not isinstance(decision, Refusal) and bool(decision)
+
+
+def _one_of_each(actor: Actor, case: CaseId, work: Work, abouts: Iterable[str]) -> Iterator[WorkCommand]:
+    somebody = next(code for code in SOMEBODY if code != work.assignee)
+    another = next(one for reference in SOME_CASE if (one := case[:1] + reference) != case)
+    reason = SOME_PAPER
+    yield from (
+        Approve(actor=actor),
+        Reject(actor=actor),
+        Claim(actor=actor),
+        Resume(actor=actor),
+        Reopen(actor=actor, reason=reason),
+    )
+    yield from (
+        Propose(actor=actor, what=what, about=about, reason=reason) for about in abouts for what in DecisionKind
+    )
+    yield from (
+        Note(actor=actor, note=reason),
+        Pause(actor=actor, reason=reason),
+        Extend(actor=actor, by=EXTEND_AT_MOST, reason=reason),
+        HandUp(actor=actor, reason=reason),
+        Assign(actor=actor, to=somebody),
+        Merge(actor=actor, into=another),
+        Release(actor=actor),
+    )
 
 
 # ── fold ─────────────────────────────────────────────────────────────────────────────────────────────

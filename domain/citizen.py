@@ -13,7 +13,7 @@ from domain.case import CaseKind, Event, Model
 from domain.complaint import ComplaintStatus
 from domain.dispute import DisputeStatus
 from domain.query import AnswerState, QueryStatus
-from domain.renewal import RenewalStatus
+from domain.renewal import NotEligible, RenewalStatus
 from domain.unbind import ItemState
 
 
@@ -46,7 +46,7 @@ STATUS: Mapping[CaseKind, Mapping[str, Words]] = {
         ComplaintStatus.CLOSED: Words(zh="已办结", en="Closed"),
     },
     CaseKind.RENEWAL: {
-        RenewalStatus.SUBMITTED: Words(zh="已受理", en="Your carrier handed it in"),
+        RenewalStatus.SUBMITTED: Words(zh="已受理", en="Handed in"),
         RenewalStatus.WAITING_FOR_DATA: Words(zh="等待运营商确认", en="Waiting for your carrier's word"),
         RenewalStatus.RUNNING: Words(zh="企业正在处理", en="The enterprises are at work"),
         RenewalStatus.SUMMARY_SENT: Words(zh="结果已短信告知", en="You were sent the result"),
@@ -86,6 +86,31 @@ NEXT: Mapping[CaseKind, Mapping[str, Words]] = {
     },
 }
 """What comes next; a status that is not here is an end. Of a complaint, `gateway/complaints.py` says it."""
+
+NOT_ELIGIBLE: Mapping[NotEligible, Words] = {
+    NotEligible.NEVER_CANCELLED: Words(
+        zh="运营商答复：该号码并非二次号码，没有原机主的绑定可以清理。仍有不认识的账号，可查询号码后提出异议。",
+        en="Your carrier says that nobody had this number before you. If accounts on it are not yours, check the number "
+        "and dispute them.",
+    ),
+    NotEligible.NOT_ACTIVE: Words(
+        zh="运营商答复：该号码当前未在使用。请先致电运营商恢复使用，再申请焕新。",
+        en="Your carrier says that the number is not in use. Have it restored by your carrier, then ask again.",
+    ),
+    NotEligible.HOLDER_MISMATCH: Words(
+        zh="运营商答复：您不是该号码的机主。请携带证件到运营商营业厅核对登记信息。",
+        en="Your carrier says that you are not the holder. Take your ID to its counter and have the records checked.",
+    ),
+    NotEligible.ACTIVATION_MISMATCH: Words(
+        zh="运营商答复的开户时间与申请不一致。请致电运营商核对后再次申请。",
+        en="The date your contract began does not fit your carrier's records. Have it checked there, then ask again.",
+    ),
+    NotEligible.NO_ANSWER: Words(
+        zh="运营商一直未能确认号码情况。请致电运营商，之后可再次申请。",
+        en="Your carrier could not say whether the number is re-issued. Call your carrier; you may ask again later.",
+    ),
+}
+"""Why a renewal could not be done, and what its holder can do."""
 
 ANSWERS: Mapping[AnswerState, Words] = {
     AnswerState.PENDING: Words(zh="等待答复", en="No answer yet"),
@@ -151,7 +176,7 @@ HAPPENED: Mapping[CaseKind, Mapping[str, str]] = {
         "returned": "转人工跟进",
     },
     CaseKind.RENEWAL: {
-        "submitted": "运营商提交焕新",
+        "submitted": "提交焕新",
         "eligibility_answered": "运营商答复号码情况",
         "started": "已要求企业处理",
         "reported": "得出结果",

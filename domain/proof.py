@@ -23,6 +23,7 @@ class Purpose(StrEnum):
     QUERY = "query"
     DISPUTE = "dispute"
     COMPLAINT = "complaint"
+    RENEWAL = "renewal"
     FOLLOW = "follow"
     """Look into a case of one's own: masked detail, choices, withdrawal."""
 

@@ -20,6 +20,7 @@ class RefusalCode(StrEnum):
     TOO_MANY_APPS = "too_many_apps"
     ACTIVATION_IN_FUTURE = "activation_in_future"
     IDENTITY_NOT_PROVEN = "identity_not_proven"
+    CARRIER_TAKES_NO_PART = "carrier_takes_no_part"
     RENEWAL_RUNNING = "renewal_running"
     KEY_REUSED = "idempotency_key_reused"
     UNKNOWN_CASE = "unknown_case"

@@ -43,12 +43,21 @@ class NumberForm(StrEnum):
     """For carriers only: it is their own contract that is asked about."""
 
 
-class App(Model):
-    """One app of an enterprise."""
+class Category(Model):
+    """What an app is for, so that people find theirs among hundreds."""
 
     code: AppCode
     name: str
     name_en: str = ""
+
+
+class App(Model):
+    """One app of an enterprise. `category` is a category's code; one without is among the others."""
+
+    code: AppCode
+    name: str
+    name_en: str = ""
+    category: str = ""
 
 
 class Enterprise(Model):
@@ -194,6 +203,7 @@ class Registry(Model):
     dispute: DisputePolicy = DisputePolicy()
     number: NumberPolicy = NumberPolicy()
     investigation: InvestigationPolicy = InvestigationPolicy()
+    categories: tuple[Category, ...] = ()
     carriers: tuple[Carrier, ...] = ()
     enterprises: tuple[Enterprise, ...]
 
@@ -203,6 +213,14 @@ class Registry(Model):
     _cards: dict[str, App] = PrivateAttr(default_factory=dict)
     _party: dict[str, Enterprise] = PrivateAttr(default_factory=dict)
     _carrier: dict[str, Carrier] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _categories_are_known(self) -> Self:
+        known = {one.code for one in self.categories} | {""}
+        for app in (app for enterprise in self.enterprises for app in enterprise.apps):
+            if app.category not in known:
+                raise ValueError(f"app {app.code!r} has the category {app.category!r}, which does not exist: add it")
+        return self
 
     @model_validator(mode="after")
     def _codes_are_unique(self) -> Self:

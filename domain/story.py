@@ -1,7 +1,8 @@
 """A case as a readable story: one sentence per event, and what is next and when.
 
 Tables only. A test goes through every event type of every kind, so a new one cannot be left without a sentence.
-Whoever did it stands beside the sentence, so a sentence about what people did begins with the verb.
+Whoever did it stands beside the sentence, so a sentence about what people did begins with the verb. Everything is
+said through `say`, which may put a sentence, a phrase or a word into another language; its {fields} stay.
 """
 
 from __future__ import annotations
@@ -23,6 +24,15 @@ from domain.number import NumberStatus
 from domain.proof import Method
 from domain.query import QueryStatus
 from domain.sla import SHANGHAI
+
+Say = Callable[[str], str]
+"""What puts a sentence, with its {fields} still in it, into the reader's language."""
+
+
+def in_english(text: str) -> str:
+    """As the tables have it."""
+    return text
+
 
 MOST_NAMES = 6
 """Names in one sentence; of more only the number is said."""
@@ -57,7 +67,7 @@ STORY: Mapping[CaseKind, Mapping[str, str]] = {
         "reported": "So far: {outcomes}.",
         "summary_sent": "The holder was told what became of it (short message{delivery}).",
         "result_sent": "The carrier got the result.",
-        "not_told": "The {e.who} could not be told what became of it ({e.code}): a case worker has to.",
+        "not_told": "The {whom} could not be told what became of it ({e.code}): a case worker has to.",
         "withdrawal_asked": "Asked to withdraw; what an enterprise has acknowledged goes on.",
         "withdrawn": "Withdrawn as a whole.",
         "refused": "It cannot be done: {e.reason}.",
@@ -266,17 +276,17 @@ DELIVERY: Mapping[bool | None, str] = {True: ", delivered", False: ", not delive
 # ── telling ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def tell(kind: CaseKind, event: Event) -> str:
+def tell(kind: CaseKind, event: Event, say: Say = in_english) -> str:
     """One event as a sentence. KeyError if there is none for its type."""
     names = (f"{event.type} by {event.actor.kind.value}", event.word, event.type)
     sentences = STORY.get(kind, {})
     template = next((sentences[name] for name in names if name in sentences), None) or SHARED[event.type]
-    return _Wording(event).format(template)
+    return _Wording(event, say).format(say(template))
 
 
-def who(actor: Actor) -> str:
+def who(actor: Actor, say: Say = in_english) -> str:
     """Who did it, in words."""
-    return f"{_plain(actor.kind)} {actor.code}".strip()
+    return f"{_word(actor.kind, say)} {actor.code}".strip()
 
 
 def readable(event: Event) -> tuple[PaperId, ...]:
@@ -303,18 +313,27 @@ def _papers(evidence: question.Evidence) -> tuple[PaperId, ...]:
 class _Wording(string.Formatter):
     """Fills a sentence in: `e` is the event, any other word one of `WORDS`; words of the domain in plain spelling."""
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, event: Event, say: Say) -> None:
         self._event = event
+        self._say = say
 
     def get_value(self, key: int | str, args: Any, kwargs: Any) -> Any:
-        return self._event if key == "e" else WORDS[str(key)](self._event)
+        return self._event if key == "e" else WORDS[str(key)](self._event, self._say)
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        return _plain(value) if isinstance(value, StrEnum) else str(super().format_field(value, format_spec))
+        return (
+            _word(value, self._say) if isinstance(value, StrEnum) else str(super().format_field(value, format_spec))
+        )
 
 
-def _plain(word: str) -> str:
-    return str(getattr(word, "value", word)).replace("_", " ")
+Told = Callable[[Event, Say], str]
+"""A piece of a sentence."""
+
+
+def _word(word: str, say: Say) -> str:
+    """A word of the domain in plain spelling."""
+    plain = str(getattr(word, "value", word)).replace("_", " ")
+    return say(plain) if plain else ""
 
 
 def _get(*names: str, otherwise: Any = None) -> Callable[[Event], Any]:
@@ -326,154 +345,187 @@ def _get(*names: str, otherwise: Any = None) -> Callable[[Event], Any]:
     return find
 
 
-def _counted(one: str, many: str, *fields: str) -> Callable[[Event], str]:
+def _counted(one: str, many: str, *fields: str) -> Told:
     """So many of something."""
     find = _get(*fields, otherwise=())
 
-    def count(event: Event) -> str:
+    def count(event: Event, say: Say) -> str:
         found = find(event)
-        return _so_many(len(found) if isinstance(found, Collection) else found, one, many)
+        return _so_many(len(found) if isinstance(found, Collection) else found, one, many, say)
 
     return count
 
 
-def _so_many(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"
+def _so_many(count: int, one: str, many: str, say: Say) -> str:
+    return say(one if count == 1 else many).format(count=count)
 
 
-def _listed(names: Iterable[str], one: str, many: str) -> str:
+def _listed(names: Iterable[str], one: str, many: str, say: Say) -> str:
     """All of them by name, or how many."""
     known = list(dict.fromkeys(names))
-    return ", ".join(known) if known and len(known) <= MOST_NAMES else _so_many(len(known), one, many)
+    return say(", ").join(known) if known and len(known) <= MOST_NAMES else _so_many(len(known), one, many, say)
 
 
-def _enterprises(event: Event) -> str:
+def _begun(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _enterprises(event: Event, say: Say) -> str:
     named = getattr(event, "enterprises", None)
-    return _listed(named or (one.enterprise for one in _items(event)), "enterprise", "enterprises")
+    names = named or (one.enterprise for one in _items(event))
+    return _listed(names, "{count} enterprise", "{count} enterprises", say)
 
 
 def _items(event: Event) -> tuple[Any, ...]:
     return tuple(one for one in getattr(event, "items", ()) if not isinstance(one, str))
 
 
-def _which(event: Event) -> str:
+def _which(event: Event, say: Say) -> str:
     found = _get("apps", "choices", "claims", "parties", "items", otherwise=())(event)
     names = (str(getattr(one, "code", getattr(one, "app", one))) for one in found)
-    return _listed(names, "in all", "in all")
+    return _listed(names, "{count} in all", "{count} in all", say)
 
 
-def _asked(event: Event) -> str:
+def _asked(event: Event, say: Say) -> str:
     parties = [one.party for one in getattr(event, "questions", ()) or ()]
-    return _listed(parties, "party", "parties")
+    return _listed(parties, "{count} party", "{count} parties", say)
 
 
-def _heard(event: Event) -> str:
+def _heard(event: Event, say: Say) -> str:
     """How one round of asking went."""
     asked = getattr(event, "questions", ())
     ways = {
-        "answered at once": [one.party for one in asked if one.answer is not None],
-        "could not be reached": [one.party for one in asked if one.answer is None and one.failure],
-        "will answer later": [one.party for one in asked if one.answer is None and not one.failure],
+        say("answered at once: {parties}"): [one.party for one in asked if one.answer is not None],
+        say("could not be reached: {parties}"): [one.party for one in asked if one.answer is None and one.failure],
+        say("will answer later: {parties}"): [one.party for one in asked if one.answer is None and not one.failure],
     }
-    said = "; ".join(f"{how}: {_listed(parties, 'party', 'parties')}" for how, parties in ways.items() if parties)
-    return said[:1].upper() + said[1:]
+    said = [
+        how.format(parties=_listed(parties, "{count} party", "{count} parties", say))
+        for how, parties in ways.items()
+        if parties
+    ]
+    return _begun(say("; ").join(said))
 
 
-def _said(event: Event) -> str:
+def _said(event: Event, say: Say) -> str:
     """What a party answered, without what only the citizen may see."""
     match getattr(event, "answer", None):
         case question.Counts(counts=counts):
-            return f"Said how many accounts there are: {_listed(counts, 'app', 'apps')}"
+            apps = _listed(counts, "{count} app", "{count} apps", say)
+            return say("Said how many accounts there are: {apps}").format(apps=apps)
         case question.Detail(accounts=accounts):
-            found = _so_many(sum(map(len, accounts.values())), "account", "accounts")
-            return f"Gave the detail of {found}: {_listed(accounts, 'app', 'apps')}"
+            found = _so_many(sum(map(len, accounts.values())), "{count} account", "{count} accounts", say)
+            apps = _listed(accounts, "{count} app", "{count} apps", say)
+            return say("Gave the detail of {accounts}: {apps}").format(accounts=found, apps=apps)
         case question.OwnCheck():
-            return "Wanted to check the citizen's identity itself first"
+            return say("Wanted to check the citizen's identity itself first")
         case question.Evidence():
-            return "Gave evidence"
+            return say("Gave evidence")
         case question.Declined(reason=reason):
-            return f"Declined: {_plain(reason)}"
-    return "Answered"
+            return say("Declined: {reason}").format(reason=_word(reason, say))
+    return say("Answered")
 
 
-def _claim(event: Event) -> str:
+def _claim(event: Event, say: Say) -> str:
     to = getattr(event, "assignee", "")
-    return "Took the case on" if event.actor.code == to else f"Gave the case to {to}"
+    return say("Took the case on") if event.actor.code == to else say("Gave the case to {who}").format(who=to)
 
 
-def _decision(event: Event) -> str:
+def _decision(event: Event, say: Say) -> str:
     what, about = getattr(event, "what", None), getattr(event, "about", "")
-    return DECISIONS.get(what, "") + (f" ({_plain(about)})" if about else "") if what else ""
+    return decided(what, about, say) if what else ""
 
 
-def _link(event: Event) -> str:
+def decided(what: DecisionKind, about: str, say: Say = in_english) -> str:
+    """What takes two people, in words, as it stands in a sentence: `to refuse the citizen's wish (wechat)`."""
+    return _with(say(DECISIONS[what]), _word(about, say), say)
+
+
+def _with(what: str, about: str, say: Say) -> str:
+    return say("{what} ({about})").format(what=what, about=about) if about else what
+
+
+def _link(event: Event, say: Say) -> str:
     how = getattr(event, "how", None)
-    return f"{LINKS[how]} {getattr(event, 'to', '')}" if how else ""
+    return f"{say(LINKS[how])} {getattr(event, 'to', '')}" if how else ""
 
 
-def _silent(event: Event) -> str:
+def _silent(event: Event, say: Say) -> str:
     silent = getattr(event, "silent", None)
-    return f"without a reply yet: {_listed(silent, 'app', 'apps')}" if isinstance(silent, tuple) and silent else "all"
+    if not (isinstance(silent, tuple) and silent):
+        return say("all")
+    return say("without a reply yet: {apps}").format(apps=_listed(silent, "{count} app", "{count} apps", say))
 
 
-def _reasons(event: Event) -> str:
+def _reasons(event: Event, say: Say) -> str:
     claims = getattr(event, "claims", ())
     if len(claims) > MOST_NAMES:
-        return _so_many(len(claims), "app", "apps")
-    return ", ".join(f"{one.app} ({_plain(one.reason)})" for one in claims)
+        return _so_many(len(claims), "{count} app", "{count} apps", say)
+    return say(", ").join(_with(one.app, _word(one.reason, say), say) for one in claims)
 
 
-def _wishes(event: Event) -> str:
+def _wishes(event: Event, say: Say) -> str:
     choices = getattr(event, "choices", None) or {}
     if not isinstance(choices, Mapping):
         return ""
-    counted = {app: _tally({ref: wish for ref, wish in of_app.items()}) for app, of_app in choices.items()}
-    if len(counted) > MOST_NAMES:
-        return _so_many(len(counted), "app", "apps")
-    return "; ".join(f"{app}: {wishes}" for app, wishes in counted.items())
+    if len(choices) > MOST_NAMES:
+        return _so_many(len(choices), "{count} app", "{count} apps", say)
+    each = say("{app}: {wishes}")
+    return say("; ").join(each.format(app=app, wishes=_tally(of_app, say)) for app, of_app in choices.items())
 
 
-def _outcomes(event: Event) -> str:
+def _outcomes(event: Event, say: Say) -> str:
     """App by app where they are few, counted where they are many."""
     found = getattr(event, "outcomes", None) or {}
     if len(found) > MOST_NAMES:
-        return _tally(found)
-    return ", ".join(f"{app} {_plain(outcome)}" for app, outcome in found.items())
+        return _tally(found, say)
+    return say(", ").join(f"{app} {_word(outcome, say)}" for app, outcome in found.items())
 
 
-def _tally(outcomes: Mapping[str, Any]) -> str:
+def _tally(outcomes: Mapping[str, Any], say: Say) -> str:
     counted: dict[str, int] = {}
     for outcome in outcomes.values():
-        counted[_plain(outcome)] = counted.get(_plain(outcome), 0) + 1
-    return ", ".join(f"{word} {count}" for word, count in counted.items())
+        word = _word(outcome, say)
+        counted[word] = counted.get(word, 0) + 1
+    return say(", ").join(f"{word} {count}" for word, count in counted.items())
 
 
-def _announced(event: Event) -> str:
+def _announced(event: Event, say: Say) -> str:
     told, failed = getattr(event, "told", ()), getattr(event, "failed", None) or {}
-    said = f"{_so_many(len(told), 'enterprise was', 'enterprises were')} told"
-    return f"{said}; tried again: {_listed(failed, 'enterprise', 'enterprises')}" if failed else said
+    said = _so_many(len(told), "{count} enterprise was told", "{count} enterprises were told", say)
+    if not failed:
+        return said
+    again = _listed(failed, "{count} enterprise", "{count} enterprises", say)
+    return say("{told}; tried again: {enterprises}").format(told=said, enterprises=again)
 
 
-def _unreported(event: Event) -> str:
+def _unreported(event: Event, say: Say) -> str:
     left = getattr(event, "unreported", 0)
-    said = f", {_so_many(left, 'app', 'apps')} unreported" if left else ""
-    return f"{said}, by a supervisor's override" if getattr(event, "overridden", False) else said
+    said = _so_many(left, ", {count} app unreported", ", {count} apps unreported", say) if left else ""
+    return said + say(", by a supervisor's override") if getattr(event, "overridden", False) else said
 
 
-def _optional(before: str, *names: str) -> Callable[[Event], str]:
-    """A word or a time of the event behind its connecting words; nothing where it has none."""
+def _optional(around: str, *names: str) -> Told:
+    """A word or a time of the event with its connecting words; nothing where it has none."""
     find = _get(*names)
 
-    def said(event: Event) -> str:
+    def said(event: Event, say: Say) -> str:
         found = find(event)
         if not found:
             return ""
-        return f"{before}{_local(found) if isinstance(found, datetime) else _plain(found)}"
+        value = _local(found) if isinstance(found, datetime) else _word(found, say)
+        return say(around).format(value=value)
 
     return said
 
 
-def _when(event: Event) -> str:
+def _time(*names: str) -> Told:
+    """A time of the event; nothing where it has none."""
+    find = _get(*names)
+    return lambda event, _say: _local(find(event))
+
+
+def _when(event: Event, say: Say) -> str:
     return _local(getattr(getattr(event, "clock", event), "due_at", None) or getattr(event, "try_after", None))
 
 
@@ -481,48 +533,66 @@ def _local(moment: datetime | None) -> str:
     return f"{moment.astimezone(SHANGHAI):%Y-%m-%d %H:%M}" if moment else ""
 
 
-def _conclusion(event: Event) -> str:
+def _conclusion(event: Event, say: Say) -> str:
     """What a case that followed from this one came to, in its own word."""
     if hasattr(event, "outcome"):
-        return _plain(event.outcome)
-    return _optional(" with ", "conclusion")(event)
+        return _word(event.outcome, say)
+    return _optional(" with {value}", "conclusion")(event, say)
 
 
-WORDS: Mapping[str, Callable[[Event], str]] = {
-    "about": _optional(", about ", "about"),
-    "again": _optional("; it is asked again ", "ask_again_at"),
-    "again_at": _optional("", "free_at"),
+def _answers_what(event: Event, say: Say) -> str:
+    return say("Amended its answer to") if getattr(event, "version", 1) > 1 else say("Answered")
+
+
+def _are(event: Event, say: Say) -> str:
+    return say("is") if len(getattr(event, "items", ())) == 1 else say("are")
+
+
+def _message(event: Event, say: Say) -> str:
+    message = getattr(event, "message", "")
+    return say(SAID[message]) if message in SAID else _word(message, say)
+
+
+def _parts(event: Event, say: Say) -> str:
+    return _listed(getattr(event, "parts", None) or (), "{count} request", "{count} requests", say)
+
+
+WORDS: Mapping[str, Told] = {
+    "about": _optional(", about {value}", "about"),
+    "again": _optional("; it is asked again {value}", "ask_again_at"),
+    "again_at": _time("free_at"),
     "announced": _announced,
-    "answers": lambda event: "Amended its answer to" if getattr(event, "version", 1) > 1 else "Answered",
-    "apps": _counted("app", "apps", "apps"),
-    "are": lambda event: "is" if len(getattr(event, "items", ())) == 1 else "are",
+    "answers": _answers_what,
+    "apps": _counted("{count} app", "{count} apps", "apps"),
+    "are": _are,
     "asked": _asked,
-    "because": _optional(", ", "reason"),
-    "blocked": _optional("; the next try counts from ", "free_at"),
+    "because": _optional(", {value}", "reason"),
+    "blocked": _optional("; the next try counts from {value}", "free_at"),
     "claim": _claim,
     "conclusion": _conclusion,
-    "counted": _counted("app", "apps", "counts"),
+    "counted": _counted("{count} app", "{count} apps", "counts"),
     "decision": _decision,
-    "delivery": lambda event: DELIVERY[getattr(event, "delivered", None)],
+    "delivery": lambda event, say: say(DELIVERY[getattr(event, "delivered", None)]),
     "enterprises": _enterprises,
-    "evidence_due": _optional("", "evidence_due_at"),
-    "happened": _optional("", "occurred_at"),
+    "evidence_due": _time("evidence_due_at"),
+    "happened": _time("occurred_at"),
     "heard": _heard,
-    "items": _counted("work item", "work items", "items"),
-    "late": lambda event: ", late" if getattr(event, "late", False) else "",
+    "items": _counted("{count} work item", "{count} work items", "items"),
+    "late": lambda event, say: say(", late") if getattr(event, "late", False) else "",
     "link": _link,
-    "message": lambda event: SAID.get(message := getattr(event, "message", ""), _plain(message)),
-    "method": lambda event: METHODS.get(getattr(event, "method", None) or Method.CODE_AND_ID_TAIL, ""),
+    "message": _message,
+    "method": lambda event, say: say(METHODS[getattr(event, "method", None) or Method.CODE_AND_ID_TAIL]),
     "outcomes": _outcomes,
-    "parts": lambda event: _listed(getattr(event, "parts", None) or (), "request", "requests"),
+    "parts": _parts,
     "reasons": _reasons,
     "said": _said,
     "silent": _silent,
-    "since": _optional("", "activated_at"),
+    "since": _time("activated_at"),
     "unreported": _unreported,
-    "until": _optional(", until ", "due_at"),
+    "until": _optional(", until {value}", "due_at"),
     "when": _when,
     "which": _which,
+    "whom": lambda event, say: _word(getattr(event, "who", ""), say),
     "wishes": _wishes,
 }
 
@@ -532,38 +602,42 @@ WORDS: Mapping[str, Callable[[Event], str]] = {
 Next = tuple[str, datetime | None]
 
 
-def next_step(kind: CaseKind, state: Any) -> Next:
+def next_step(kind: CaseKind, state: Any, say: Say = in_english) -> Next:
     """What comes next and when at the latest, if anything does: first what waits for a second person."""
-    sentence, at = STEPS.get(kind, _by_status)(kind, state)
+    sentence, at = STEPS.get(kind, _by_status)(kind, state, say)
     work: Work | None = getattr(state, "work", None)
     if work and sentence and work.proposal:
-        sentence = f"Somebody else approves or rejects what {work.proposal.by} proposed. {sentence}"
+        first = say("Somebody else approves or rejects what {who} proposed. {then}")
+        sentence = first.format(who=work.proposal.by, then=sentence)
     if work and sentence and work.paused_at:
-        return f"The clock stands since {_local(work.paused_at)} until it is resumed. {sentence}", None
+        stands = say("The clock stands since {time} until it is resumed. {then}")
+        return stands.format(time=_local(work.paused_at), then=sentence), None
     return sentence, at or (work.due_at if work and sentence else None)
 
 
-def _by_status(kind: CaseKind, state: Any) -> Next:
-    return NEXT.get(kind, {}).get(state.status.value, ""), None
+def _by_status(kind: CaseKind, state: Any, say: Say) -> Next:
+    sentence = NEXT.get(kind, {}).get(state.status.value)
+    return say(sentence) if sentence else "", None
 
 
-def _renewal(kind: CaseKind, state: Any) -> Next:
-    return _by_status(kind, state)[0], state.ask_again_at
+def _renewal(kind: CaseKind, state: Any, say: Say) -> Next:
+    return _by_status(kind, state, say)[0], state.ask_again_at
 
 
-def _identity(kind: CaseKind, state: identity.State) -> Next:
+def _identity(kind: CaseKind, state: identity.State, say: Say) -> Next:
+    said = _by_status(kind, state, say)[0]
     if state.status is IdentityStatus.VERIFIED:
-        return (_by_status(kind, state)[0], identity.opens_until(state)) if state.spent_by is None else ("", None)
-    return _by_status(kind, state)[0], state.expires_at
+        return (said, identity.opens_until(state)) if state.spent_by is None else ("", None)
+    return said, state.expires_at
 
 
-def _query(kind: CaseKind, state: query.State) -> Next:
+def _query(kind: CaseKind, state: query.State, say: Say) -> Next:
     if state.status is QueryStatus.REPORTED:
-        return _by_status(kind, state)
-    return _by_status(kind, state)[0], query.next_step(state).at
+        return _by_status(kind, state, say)
+    return _by_status(kind, state, say)[0], query.next_step(state).at
 
 
-def _dispute(kind: CaseKind, state: dispute.State) -> Next:
+def _dispute(kind: CaseKind, state: dispute.State, say: Say) -> Next:
     """Claims that wait for the same, together."""
     if dispute.standing(state).waiting is Waiting.NOBODY:
         return "", None
@@ -571,39 +645,42 @@ def _dispute(kind: CaseKind, state: dispute.State) -> Next:
     for claim in state.claims.values():
         if claim.state in CLAIM_NEXT:
             waiting.setdefault(CLAIM_NEXT[claim.state], []).append(claim.app)
-    said = "; ".join(f"{sentence} ({_listed(apps, 'app', 'apps')})" for sentence, apps in waiting.items())
+    said = [
+        _with(say(sentence), _listed(apps, "{count} app", "{count} apps", say), say)
+        for sentence, apps in waiting.items()
+    ]
     times = [at for claim in state.claims.values() if (at := dispute.next_at(state, claim))]
-    return said[:1].upper() + said[1:] + ".", min(times, default=None)
+    return _begun(say("{sentence}.").format(sentence=say("; ").join(said))), min(times, default=None)
 
 
-def _number(kind: CaseKind, state: number.State) -> Next:
+def _number(kind: CaseKind, state: number.State, say: Say) -> Next:
     """Before the batch, its time; after it, the end of the freeze; then whatever the carrier says."""
-    life, said = state.life, _by_status(kind, state)[0]
+    life, said = state.life, _by_status(kind, state, say)[0]
     if state.alarmed_at is not None:
-        return f"A case worker looks at it, and says so in a note. {said}", None
+        return say("A case worker looks at it, and says so in a note. {then}").format(then=said), None
     if life.released_at is not None and life.gone:
-        return "It was released: the carrier reports its re-issue.", None
+        return say("It was released: the carrier reports its re-issue."), None
     if life.gone and life.batch_at is None:
         return said, number.batch_due(life, state.policy)
     if life.gone and state.status is not NumberStatus.BATCH_RENEWED:
         return (
-            "The enterprises answer; once all have, and its freeze is over, it may be released.",
+            say("The enterprises answer; once all have, and its freeze is over, it may be released."),
             number.freeze_ends(state),
         )
     return said, number.freeze_ends(state) if life.gone else None
 
 
-def _investigation(kind: CaseKind, state: investigation.State) -> Next:
+def _investigation(kind: CaseKind, state: investigation.State, say: Say) -> Next:
     """Evidence first, as long as some is waited for."""
-    said = _by_status(kind, state)[0]
+    said = _by_status(kind, state, say)[0]
     if state.status is not InvestigationStatus.OPEN:
         return said, None
     if any(task.state is TaskState.ASKED for task in state.tasks.values()):
         return said, state.evidence_due_at
-    return "One person proposes a result, another approves it.", None
+    return say("One person proposes a result, another approves it."), None
 
 
-STEPS: Mapping[CaseKind, Callable[[CaseKind, Any], Next]] = {
+STEPS: Mapping[CaseKind, Callable[[CaseKind, Any, Say], Next]] = {
     CaseKind.RENEWAL: _renewal,
     CaseKind.IDENTITY: _identity,
     CaseKind.QUERY: _query,

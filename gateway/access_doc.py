@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from domain.access import SCOPES, WORDS, Role, Scope
-from gateway.app import bare
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from domain.access import CLERK, PEOPLE, SCOPES, WORDS, Role, Scope
+from gateway.app import PAGES, bare
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "access.md"
 
@@ -33,6 +36,8 @@ Every door asks for one scope. A client has all scopes of its role or fewer, nev
   through; **carriers** and **enterprises** are those of the registry.
 - A person with an account (case worker, supervisor, auditor, administrator) comes with a session, a program of theirs
   with a client; both may do the same.
+- An enterprise's clerk with an account has `work:read`, `work:answer` and `figures:read` for it, on pages: what doors here
+  take from an enterprise has to be signed besides, and a session signs nothing.
 - Nobody approves what they decided themselves, in whatever role: that is decided by the cases, not by this table.
 """
 
@@ -69,6 +74,39 @@ def doors() -> list[Door]:
     return sorted(found, key=lambda door: (door.path, door.method))
 
 
+@dataclass(frozen=True)
+class PageDoor:
+    """One page, or a form of one: what it asks of who signed in; nothing: it is the citizens'."""
+
+    method: str
+    path: str
+    scopes: tuple[Scope, ...]
+
+    def may(self, role: Role) -> str:
+        """What somebody who signed in may do here, in the table's words."""
+        allowed = CLERK if role is Role.ENTERPRISE else SCOPES[role]
+        if not allowed.issuperset(self.scopes):
+            return NEVER
+        return OWN if role in OUTSIDE else ALL
+
+
+@cache
+def pages() -> list[PageDoor]:
+    """Every page, by path."""
+    found = []
+    for router in PAGES:
+        for route in router.routes:
+            assert isinstance(route, APIRoute)
+            scopes = tuple(Scope(one) for one in sorted(_asked(route.dependant)))
+            found += [PageDoor(method, route.path, scopes) for method in route.methods or ()]
+    return sorted(found, key=lambda door: (door.path, door.method))
+
+
+def _asked(dependant: Dependant) -> set[str]:
+    """The scopes a route or one of its dependencies asks for."""
+    return set(dependant.own_oauth_scopes or ()).union(*map(_asked, dependant.dependencies))
+
+
 def document() -> str:
     """The whole page."""
     return "\n".join(_lines()) + "\n"
@@ -89,6 +127,20 @@ def _lines() -> Iterator[str]:
     for door in doors():
         if door.open:
             yield f"- `{door.method} {door.path}`"
+    yield "\n## Pages\n"
+    yield "For people who signed in; without a session one is sent to sign in. A clerk sees their enterprise's own.\n"
+    signed_in = [*sorted(PEOPLE, key=list(Role).index), Role.ENTERPRISE]
+    titles = ["clerk" if role is Role.ENTERPRISE else role.value.replace("_", " ") for role in signed_in]
+    yield f"| page | scope | {' | '.join(titles)} |"
+    yield "|---|---|" + "---|" * len(titles)
+    for page in pages():
+        if page.scopes:
+            may = " | ".join(page.may(role) for role in signed_in)
+            yield f"| `{page.method} {page.path}` | {', '.join(page.scopes)} | {may} |"
+    yield "\nOpen to everybody; what belongs to a case only for the browser that has proven whose it is:\n"
+    for page in pages():
+        if not page.scopes:
+            yield f"- `{page.method} {page.path}`"
     yield "\n## Scopes\n"
     yield "| scope | what it allows | roles |"
     yield "|---|---|---|"

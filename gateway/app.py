@@ -22,6 +22,7 @@ from gateway import (
     figures,
     follow,
     health,
+    holder_renewals,
     identity,
     investigations,
     lists,
@@ -31,11 +32,14 @@ from gateway import (
     oauth,
     oidc,
     openapi,
+    overview,
     pressure,
     problems,
     queries,
     questions,
+    record,
     renewals,
+    saved,
     search,
     sign_in,
     signing_keys,
@@ -49,7 +53,16 @@ from gateway.desk import AnswerDesk
 from gateway.intake import Intake, every
 from gateway.limits import Limited, Limits
 from gateway.metrics import EVERY_SECONDS, Metrics, Scrape
-from gateway.pages import errors, page
+from gateway.pages import case as case_page
+from gateway.pages import claims, errors, hotlines, own, page, work_questions
+from gateway.pages import desk as desk_page
+from gateway.pages import disputes as dispute_page
+from gateway.pages import follow as follow_page
+from gateway.pages import identity as identity_page
+from gateway.pages import overview as overview_page
+from gateway.pages import query as query_page
+from gateway.pages import renewal as renewal_page
+from gateway.pages import work as work_page
 from gateway.people import People
 from gateway.pressure import Load
 from gateway.services import Services
@@ -63,6 +76,24 @@ from store.signing import SigningKeys
 
 SWEEP_SECONDS = 2.0
 CLEAN_SECONDS = 600.0
+
+PAGES = (
+    claims.router,
+    case_page.router,
+    desk_page.router,
+    dispute_page.router,
+    follow_page.router,
+    hotlines.router,
+    identity_page.router,
+    overview_page.router,
+    own.router,
+    page.router,
+    query_page.router,
+    renewal_page.router,
+    work_page.router,
+    work_questions.router,
+)
+"""What people look at; everything else is for programs."""
 
 
 def bare() -> FastAPI:
@@ -79,7 +110,7 @@ def bare() -> FastAPI:
     load = Load()
     app.state.metrics = Metrics(load)
     pressure.install(app, load)
-    app.add_middleware(Limited)
+    app.add_middleware(Limited, respond=errors.respond)
     app.add_middleware(Watched, metrics=app.state.metrics)
     for router in (
         health.router,
@@ -89,15 +120,18 @@ def bare() -> FastAPI:
         oidc.router,
         trail.router,
         renewals.router,
+        holder_renewals.router,
         batches.router,
         work_items.router,
         queries.router,
         questions.router,
         mail_page.router,
         lists.router,
+        saved.router,
         search.router,
         export.router,
         casework.router,
+        record.router,
         clocks.router,
         identity.router,
         follow.router,
@@ -109,7 +143,8 @@ def bare() -> FastAPI:
         webhooks.router,
         signing_keys.router,
         figures.router,
-        page.router,
+        overview.router,
+        *PAGES,
     ):
         app.include_router(router)
     app.mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets"))
@@ -146,6 +181,7 @@ def create(settings: Settings) -> FastAPI:
             engine=client,
             limits=Limits(keys.secret("limits"), settings.limits, settings.proxies),
             people=people,
+            temporal_ui=settings.temporal_ui.rstrip("/"),
         )
 
         async def clean() -> None:
@@ -161,6 +197,7 @@ def create(settings: Settings) -> FastAPI:
             asyncio.create_task(every(SWEEP_SECONDS, "batches", work.sweep)),
             asyncio.create_task(every(CLEAN_SECONDS, "abandon", work.abandon)),
             asyncio.create_task(every(CLEAN_SECONDS, "clean", clean)),
+            asyncio.create_task(app.state.services.overview.keep(database)),
             asyncio.create_task(every(EVERY_SECONDS, "measure", lambda: metrics.measure(database))),
         ]
         yield

@@ -181,12 +181,12 @@ async def show_case(
     if_none_match: versions.IfNoneMatch = "",
 ) -> Story | Response:
     """Any case as a story: who did what and when, what is next and when."""
-    read = await services.database.read(lambda c: _read(c, services, case))
-    if read is None:
-        raise _unknown(case)
-    view, notes, version = read
+    found = await services.database.read(lambda c: read(c, services, case))
+    if found is None:
+        raise unknown(case)
+    view, notes, version = found
     response.headers["etag"] = versions.etag(version)
-    return versions.unchanged(if_none_match, version) or _told(view, notes, services)
+    return versions.unchanged(if_none_match, version) or told(view, notes)
 
 
 @router.post("/cases/{case}/act")
@@ -225,7 +225,7 @@ async def _act(services: Services, staff: Caller, case: str, action: Action, if_
     if kind_of(case) in (CaseKind.UNBIND, CaseKind.IDENTITY):
         raise fail(409, "no_case_work", f"There is no case work on {case}.", "Act on the case it belongs to.", "case")
     if await services.database.read(lambda c: case_view(c, case)) is None:
-        raise _unknown(case)
+        raise unknown(case)
     expected = await versions.expected(services, case, if_match)
     if isinstance(action, Merge):
         await _link(services, case, action.into)
@@ -299,7 +299,7 @@ def actor_of(staff: Caller) -> Actor:
     return Actor(kind=ActorKind(staff.role.value), code=staff.code)
 
 
-def _read(connection: Connection, services: Services, case: str) -> tuple[CaseView, dict[str, str], str] | None:
+def read(connection: Connection, services: Services, case: str) -> tuple[CaseView, dict[str, str], str] | None:
     """A case, what was written in its course, and which version of it that is."""
     view, version = case_view(connection, case), views.version(connection, case)
     return (view, _notes(connection, services, view), version) if view and version else None
@@ -317,9 +317,10 @@ def _notes(connection: Connection, services: Services, view: CaseView) -> dict[s
     return found
 
 
-def _told(view: CaseView, notes: Mapping[str, str], services: Services) -> Story:
+def told(view: CaseView, notes: Mapping[str, str], say: story.Say = story.in_english) -> Story:
+    """A case as a story, in the language of `say`."""
     standing = view.standing
-    next_, next_at = story.next_step(view.kind, view.state)
+    next_, next_at = story.next_step(view.kind, view.state, say)
     work = standing.work if standing else casework.Work()
     return Story(
         case=view.case,
@@ -339,8 +340,8 @@ def _told(view: CaseView, notes: Mapping[str, str], services: Services) -> Story
         lines=[
             Line(
                 at=event.at,
-                who=story.who(event.actor),
-                what=story.tell(view.kind, event),
+                who=story.who(event.actor, say),
+                what=story.tell(view.kind, event, say),
                 note=" / ".join(notes[paper] for paper in story.readable(event) if paper in notes),
             )
             for event in view.events
@@ -348,5 +349,6 @@ def _told(view: CaseView, notes: Mapping[str, str], services: Services) -> Story
     )
 
 
-def _unknown(case: str) -> ProblemError:
+def unknown(case: str) -> ProblemError:
+    """No such case."""
     return fail(404, "unknown_case", f"There is no case {case}.", "Check the reference.", "case")

@@ -421,7 +421,7 @@ async def settle(
     except NotInVault:
         raise _forgotten() from None
     command = dispute.Settle(actor=actor_of(staff), app=body.app, settlement=body.settlement, reason=reason)
-    return await _said(services, case, "settle", command)
+    return await said(services, case, "settle", command)
 
 
 # ── steps ────────────────────────────────────────────────────────────────────────────────────────────
@@ -430,10 +430,11 @@ async def settle(
 async def _act(services: Services, channel: Caller, case: str, body: Follow, update: str, command: Any) -> Acted:
     """Something the citizen does, whoever they have proven to be."""
     await _followed(services, channel, case, body.check)
-    return await _said(services, case, update, command)
+    return await said(services, case, update, command)
 
 
-async def _said(services: Services, case: str, update: str, command: Any) -> Acted:
+async def said(services: Services, case: str, update: str, command: Any) -> Acted:
+    """Tell a dispute what somebody does who was found to be allowed to."""
     done = await say(services, case, update, command)
     return Acted(case=case, status=DisputeStatus(done.status), changed=done.changed)
 

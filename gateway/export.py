@@ -80,13 +80,13 @@ async def export_cases(
 
 async def _table(services: Services, search: Search, me: str, now: datetime) -> AsyncIterator[str]:
     """A batch at a time, in the order the cases were opened: unlike what is due, that never changes meanwhile."""
-    yield BOM + _line(HEADER)
+    yield BOM + line(HEADER)
     after: Place | None = None
     for _ in range(-(-MOST_ROWS // BATCH)):
         place = after
         rows, parties = await services.database.read(lambda c: _batch(c, search, me, now, place))  # noqa: B023
         if rows:
-            yield "".join(_line(_cells(row, parties.get(row.case_id, []))) for row in rows)
+            yield "".join(line(_cells(row, parties.get(row.case_id, []))) for row in rows)
             after = queues.place(rows[-1], Sort.OPENED)
         if len(rows) < BATCH:
             return
@@ -117,7 +117,8 @@ def _cells(row: Row[Any], parties: list[str]) -> tuple[str, ...]:
     )
 
 
-def _line(cells: Iterable[str]) -> str:
+def line(cells: Iterable[str]) -> str:
+    """A row of a table; what a spreadsheet would take for a formula is text."""
     line = io.StringIO()
     csv.writer(line).writerow([_harmless(cell) for cell in cells])
     return line.getvalue()

@@ -38,7 +38,8 @@ from store.projection import load_state
 
 router = APIRouter(prefix="/v1", tags=["citizens"])
 
-TOKEN_LASTS = timedelta(minutes=30)
+LASTS = timedelta(minutes=30)
+"""How long somebody may look into a case after a code."""
 REFERENCE = r"^[QDCR][0-9A-HJKMNP-TV-Z]{12}$"
 
 Channel = Annotated[Caller, may(Scope.CASES_FOLLOW)]
@@ -106,8 +107,7 @@ async def enter_code(
     """
     response.headers["cache-control"] = "no-store"
     state = await own(services, channel, check)
-    case = state.follows
-    if case is None:
+    if state.follows is None:
         raise ProblemError(of_refusal(identity.refuse_unknown(check)))
     if not await _accepted_before(services, state, body.code):
         state = await judged(services, channel, state, body.code)
@@ -115,14 +115,23 @@ async def enter_code(
         raise fail(
             503, "confirming", "The code is right; the carriers are still asked.", "Send it again.", retry_after=2
         )
-    now, keys = datetime.now(UTC), services.keys
+    now = datetime.now(UTC)
+    case, until = await proven(services, channel, state, now)
+    access = tokens.Access(channel.client, channel.code, Role.CITIZEN, frozenset({Scope.CASE_OWN}), case)
+    lasts = until - now
+    token = tokens.mint(services.keys, access, now, lasts)
+    return CitizenToken(token=token, expires_in=int(lasts.total_seconds()), case=case)
+
+
+async def proven(services: Services, channel: Caller, state: identity.State, now: datetime) -> tuple[str, datetime]:
+    """The case that a verified check looks into, and until when. Raises ProblemError."""
+    check, case, keys = state.case, state.follows, services.keys
+    if case is None:
+        raise ProblemError(of_refusal(identity.refuse_unknown(check)))
     refusal = await services.database.write(lambda c: proofs.follow(c, keys, check, case, now, channel.code))
     if refusal:
         raise ProblemError(of_refusal(refusal))
-    until = identity.follows_until(state) or now
-    lasts = min(TOKEN_LASTS, until - now)
-    access = tokens.Access(channel.client, channel.code, Role.CITIZEN, frozenset({Scope.CASE_OWN}), case)
-    return CitizenToken(token=tokens.mint(keys, access, now, lasts), expires_in=int(lasts.total_seconds()), case=case)
+    return case, min(now + LASTS, identity.follows_until(state) or now)
 
 
 def _person(connection: Connection, services: Services, channel: Caller, body: FollowRequest) -> vault.Person | None:

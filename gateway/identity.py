@@ -26,6 +26,7 @@ from gateway.caller import Caller
 from gateway.desk import CaseEnded, EngineBusy
 from gateway.intake import Opening
 from gateway.limits import Window
+from gateway.pages.page import WEBSITE
 from gateway.problems import Problem, ProblemError, fail, of_refusal
 from gateway.renewals import busy
 from gateway.services import Services
@@ -368,7 +369,7 @@ async def _channel(body: CheckRequest, partner: Caller, services: Services) -> s
     if body.method is not Method.COUNTER:
         raise _malformed("method", "A case worker starts checks at a counter only.", "Send counter.")
     known = await services.database.read(lambda c: clients.tenants(c, Role.CHANNEL))
-    if body.channel is None or body.channel not in known:
+    if body.channel is None or body.channel not in (*known, WEBSITE.code):
         raise _malformed("channel", "The check names no channel we know.", "Name where its proof will be used.")
     return body.channel
 

@@ -46,7 +46,11 @@ MOST_STARTING = 64
 
 @dataclass(frozen=True)
 class Wish:
-    """A renewal as a carrier asked for it, its person still in clear. `wording` is the request, canonically."""
+    """A renewal as it was asked for, its person still in clear. `wording` is the request, canonically.
+
+    `channel` is the one the holder came through, and whose the key is; without one both are the carrier's. `spend`
+    uses up what the wish rests on for its case, in the same transaction.
+    """
 
     key: str
     wording: str
@@ -54,6 +58,8 @@ class Wish:
     activated_at: datetime
     apps: Sequence[str] | None
     identity: renewal.IdentityProof
+    channel: str | None = None
+    spend: Callable[[Connection, str], Refusal | None] = lambda _connection, _case: None
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,8 @@ class Intake:
 
         The key comes first: a repetition is answered whatever has become of the registry or the identity check.
         """
-        if earlier := await self.earlier(carrier, wish.key, wish.wording):
+        partner = wish.channel or carrier
+        if earlier := await self.earlier(partner, wish.key, wish.wording):
             return earlier
         apps = self._registry.select(wish.apps)
         if isinstance(apps, Refusal):
@@ -107,6 +114,7 @@ class Intake:
         command = renewal.Submit(
             case=new_case_id(),
             carrier=carrier,
+            channel=wish.channel,
             masked_number=wish.person.number.mask(),
             activated_at=wish.activated_at,
             apps=apps,
@@ -118,14 +126,14 @@ class Intake:
         (submitted,) = decision
         return await self.open(
             Opening(
-                partner=carrier,
+                partner=partner,
                 key=wish.key,
                 wording=wish.wording,
                 kind=CaseKind.RENEWAL,
                 case=command.case,
                 first=submitted,
                 person=wish.person,
-                also=lambda c: self._hold_number(c, wish.person, command.case),
+                also=lambda c: self._hold_number(c, wish, command.case),
             )
         )
 
@@ -162,11 +170,13 @@ class Intake:
         append(connection, self._keys, Append(case, opening.kind, "submit", (opening.first,)))
         return Admitted(case, again=False)
 
-    def _hold_number(self, connection: Connection, person: vault.Person, case: str) -> Refusal | None:
+    def _hold_number(self, connection: Connection, wish: Wish, case: str) -> Refusal | None:
         """One running renewal per number."""
-        number = self._keys.token("number", person.number.e164)
+        number = self._keys.token("number", wish.person.number.e164)
         if connection.execute(select(running).where(running.c.number_token == number)).one_or_none():
             return _running()
+        if refusal := wish.spend(connection, case):
+            return refusal
         connection.execute(insert(running), {"number_token": number, "case_id": case})
         return None
 

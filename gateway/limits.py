@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,9 +24,10 @@ from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.problems import ProblemError, problem, response
+from gateway.problems import ProblemError, Respond, problem
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -38,6 +40,7 @@ class Window(StrEnum):
     TOKENS = "tokens"
     SIGN_IN = "sign-in"
     MAILED_LINKS = "mailed-links"
+    FORMS = "forms"
     CHECKS_OF_CHANNEL = "checks-of-channel"
     CHECKS_OF_ORIGIN = "checks-of-origin"
     CODES_TO_NUMBER = "codes-to-number"
@@ -54,6 +57,7 @@ RATES: dict[Window, RateLimitItem] = {
         Window.TOKENS: "1200/minute",
         Window.SIGN_IN: "60/minute",
         Window.MAILED_LINKS: "120/minute",
+        Window.FORMS: "120/minute",
         # doors that send short messages: per channel, per citizen's session, and per number over all sessions
         Window.CHECKS_OF_CHANNEL: "600/minute",
         Window.CHECKS_OF_ORIGIN: "30/10 minutes",
@@ -66,12 +70,14 @@ RATES: dict[Window, RateLimitItem] = {
 }
 """How often, each as a sliding window."""
 
-OF_ADDRESS: Sequence[tuple[str, Window]] = (
-    ("/oauth/token", Window.TOKENS),
-    ("/sign-in", Window.SIGN_IN),
-    ("/m/", Window.MAILED_LINKS),
+OF_ADDRESS: Sequence[tuple[re.Pattern[str], Window]] = (
+    (re.compile(r"[A-Z]+ /oauth/token"), Window.TOKENS),
+    (re.compile(r"[A-Z]+ /sign-in"), Window.SIGN_IN),
+    (re.compile(r"[A-Z]+ /m/"), Window.MAILED_LINKS),
+    (re.compile(r"POST /(check|follow|case|dispute|renewal|forget|$)"), Window.FORMS),
 )
-"""Doors anybody may knock at: paths that begin so take from the window of the remote address."""
+"""Doors anybody may knock at: requests that begin so take from the window of the remote address. Of the citizens' pages
+only forms do; to look costs little."""
 
 REDIS_SECONDS = 0.5
 """How long Redis may take to count one request."""
@@ -203,8 +209,9 @@ class Limits:
 class Limited:
     """ASGI middleware: windows of remote addresses, and the `RateLimit` headers of whatever a request took from."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, respond: Respond) -> None:
         self._app = app
+        self._respond = respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -221,11 +228,12 @@ class Limited:
             await send(message)
 
         try:
-            for path, window in OF_ADDRESS:
-                if scope["path"].startswith(path):
+            for asked, window in OF_ADDRESS:
+                if asked.match(f"{scope['method']} {scope['path']}"):
                     await limits.take(window, limits.address(scope))
         except ProblemError as error:
-            await response(error.problem, error.retry_after)(scope, receive, counted)
+            refused = await self._respond(Request(scope, receive), error.problem, error.retry_after, "")
+            await refused(scope, receive, counted)
             return
         await self._app(scope, receive, counted)
 

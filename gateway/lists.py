@@ -79,13 +79,13 @@ Status = Query(description="Only those that stand there")
 
 @router.get("/renewals", tags=["renewals"])
 async def list_renewals(
-    carrier: Annotated[Caller, may(Scope.RENEWALS_READ)],
+    partner: Annotated[Caller, may(Scope.RENEWALS_READ)],
     services: Using,
     of: Of,
     status: Annotated[RenewalStatus | None, Status] = None,
 ) -> Briefs:
     """The renewals you have handed in."""
-    return await _listed(services, carrier, CaseKind.RENEWAL, "renewals", of, status)
+    return await _listed(services, partner, CaseKind.RENEWAL, "renewals", of, status)
 
 
 @router.get("/queries", tags=["queries"])

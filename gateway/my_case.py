@@ -20,8 +20,10 @@ from domain.access import Scope
 from domain.case import CaseKind, kind_of
 from domain.citizen import NOTHING, Words
 from domain.dispute import DisputeStatus
+from domain.dispute.grounds import of_reason
 from domain.messages import Language
-from domain.unbind import OPEN
+from domain.renewal import NotEligible, RenewalStatus
+from domain.unbind import ITEM_TRANSITIONS, OPEN, WAITING, ItemState
 from gateway import complaints, disputes, queries, renewals
 from gateway.auth import Using, may
 from gateway.caller import Caller
@@ -227,16 +229,41 @@ def _renewal(connection: Connection, services: Services, state: renewal.State, n
             state=one.state,
             what=citizen.ITEMS[one.state],
             at=one.due_at if one.state in OPEN else None,
+            refusal=_why_not(one),
         )
         for one in (view.apps if view else ())
     ]
     running = state.status not in renewal.ENDED
-    at = state.ask_again_at or _earliest(one.at for one in apps)
+    at = state.ask_again_at or _earliest(one.at for one in apps if one.state in WAITING)
     return Own(
         apps=apps,
-        next=_next(state, citizen.NEXT[CaseKind.RENEWAL], at if running else None),
-        may_withdraw=running and state.withdrawal_asked_at is None,
+        next=_next(state, _after_renewal(state), at if running else None),
+        may_withdraw=state.withdrawal_asked_at is None and _may_withdraw(state, apps),
     )
+
+
+def _may_withdraw(state: renewal.State, apps: list[MyApp]) -> bool:
+    """Until every enterprise has begun, or nothing is left to be told."""
+    if state.status is not RenewalStatus.RUNNING:
+        return state.status in renewal.BEFORE_START
+    return not apps or any((one.state, "withdrawn") in ITEM_TRANSITIONS for one in apps)
+
+
+def _after_renewal(state: renewal.State) -> Mapping[str, Words]:
+    """What comes next; of one that could not be done, why not and what its holder can do."""
+    words = citizen.NEXT[CaseKind.RENEWAL]
+    if state.status is not RenewalStatus.REFUSED:
+        return words
+    return {**words, state.status: citizen.NOT_ELIGIBLE[NotEligible(state.reason)]}
+
+
+def _why_not(one: renewals.AppView) -> WhyNot | None:
+    """Why an enterprise did nothing, as in a dispute; renewals have no language, short messages are in Chinese."""
+    if one.state not in (ItemState.EXEMPT, ItemState.REJECTED):
+        return None
+    ground = of_reason(one.reason)
+    why = dispute.EXPLANATIONS[ground][Language.ZH]
+    return WhyNot(ground=ground, reason=why.reason, law=why.law, remedy=why.remedy)
 
 
 def _next(state: Any, words: Mapping[str, Words], at: datetime | None) -> Next:

@@ -13,6 +13,8 @@ from sqlalchemy import Connection
 
 from gateway import sessions, sign_in
 from gateway.auth import Using
+from gateway.pages.page import Opened, Page
+from gateway.pages.words import N_
 from gateway.people import CALLBACK
 from gateway.provider import NotProven, Provider, ProviderAway
 from gateway.services import Services
@@ -26,23 +28,25 @@ WAY_COOKIE = "jiebang-oidc"
 WAY = timedelta(minutes=10)
 """How long somebody may take at the provider."""
 
-NONE_ZH = "本系统未配置统一身份认证。请使用账号和密码登录。"
-AWAY_ZH = "统一身份认证服务暂时无法访问。请稍后再试。"
-NOT_PROVEN_ZH = "登录未完成：请求已过期、被改动过，或被统一身份认证服务拒绝。请重新登录。"
-UNKNOWN_ZH = "您的统一身份未与本系统的账号关联。请联系管理员。"
+NONE = N_("There is no OpenID provider here. Please sign in with account and password.")
+AWAY = N_("The OpenID provider cannot be reached at the moment. Please try again later.")
+NOT_PROVEN = N_(
+    "You were not signed in: it took too long, was changed on the way, or was refused. Please sign in again."
+)
+UNKNOWN = N_("Nobody has linked you to an account of this system. Please ask an administrator.")
 
 
 @router.get("/sign-in/oidc")
-async def leave(request: Request, services: Using, next: str = "") -> Response:
+async def leave(request: Request, services: Using, page: Opened, next: str = "") -> Response:
     """To the provider."""
     if services.people.provider is None:
-        return _refused(404, NONE_ZH)
+        return _refused(page, 404, NONE)
     way: dict[str, Any] = {}
     request.scope["session"] = way  # where the client library keeps state, nonce and PKCE verifier
     try:
         response = await services.people.provider.redirect(request)
     except ProviderAway:
-        return _refused(503, AWAY_ZH)
+        return _refused(page, 503, AWAY)
     way |= {"next": sign_in.local(next), "until": (datetime.now(UTC) + WAY).timestamp()}
     word = urlsafe_b64encode(json.dumps(way).encode()).decode()
     sessions.give(response, services, WAY_COOKIE, word, int(WAY.total_seconds()))
@@ -51,27 +55,29 @@ async def leave(request: Request, services: Using, next: str = "") -> Response:
 
 
 @router.get(CALLBACK)
-async def come_back(request: Request, services: Using) -> Response:
+async def come_back(request: Request, services: Using, page: Opened) -> Response:
     """From the provider; whatever comes of it, nobody comes back the same way twice."""
     provider = services.people.provider
-    response = await _arrived(request, services, provider) if provider else _refused(404, NONE_ZH)
+    response = await _arrived(page, provider) if provider else _refused(page, 404, NONE)
     sessions.take_away(response, services, WAY_COOKIE)
     return response
 
 
-async def _arrived(request: Request, services: Services, provider: Provider) -> Response:
+async def _arrived(page: Page, provider: Provider) -> Response:
+    request, services = page.request, page.services
     way = _way(request, services)
     request.scope["session"] = way
     try:
         subject = await provider.subject(request)
     except ProviderAway:
-        return _refused(503, AWAY_ZH)
+        return _refused(page, 503, AWAY)
     except NotProven:
-        return _refused(400, NOT_PROVEN_ZH)
+        return _refused(page, 400, NOT_PROVEN)
     live = await services.database.write(lambda c: _judged(c, request, services, provider.issuer, subject))
     if live is None:
-        return _refused(403, UNKNOWN_ZH)
-    return sign_in.let_in(RedirectResponse(sign_in.local(str(way.get("next", ""))), 303), services, live)
+        return _refused(page, 403, UNKNOWN)
+    onward = sign_in.landing(live.session.role, str(way.get("next", "")))
+    return sign_in.let_in(RedirectResponse(onward, 303), services, live)
 
 
 def _judged(connection: Connection, request: Request, services: Services, issuer: str, subject: str) -> Live | None:
@@ -90,8 +96,8 @@ def _way(request: Request, services: Services) -> dict[str, Any]:
     return way if way and datetime.now(UTC).timestamp() < way["until"] else {}
 
 
-def _refused(status: int, sentence: str) -> HTMLResponse:
-    response = sign_in.drawn("sign_in_refused.html", status, sentence=sentence)
+def _refused(page: Page, status: int, sentence: str) -> HTMLResponse:
+    response = page.draw("sign_in_refused.html", status, sentence=page._(sentence))
     if status == 503:
         response.headers["retry-after"] = "30"
     return response

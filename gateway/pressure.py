@@ -40,6 +40,7 @@ MOST_BYTES = 1024 * 1024
 ELSEWHERE = Body(MOST_BYTES)
 BODIES: Mapping[str, Body] = {
     "/v1/answers": Body(8 * 1024 * 1024),
+    "/work/upload": Body(8 * 1024 * 1024),
     "/v1/renewal-batches": Body(64 * 1024 * 1024, seconds=600.0, stream=True),
 }
 """Doors that take more than others."""

@@ -28,6 +28,7 @@ STATUS: Mapping[RefusalCode, int] = {
     RefusalCode.TOO_MANY_APPS: 422,
     RefusalCode.ACTIVATION_IN_FUTURE: 422,
     RefusalCode.IDENTITY_NOT_PROVEN: 422,
+    RefusalCode.CARRIER_TAKES_NO_PART: 409,
     RefusalCode.RENEWAL_RUNNING: 409,
     RefusalCode.KEY_REUSED: 409,
     RefusalCode.UNKNOWN_CASE: 404,

@@ -120,7 +120,7 @@ async def list_questions(
     listed = await services.database.read(lambda c: views.open_questions(c, party.code, after, limit))
     full = len(listed) == limit
     return QuestionList(
-        questions=await _shared(services, party.code, listed) if listed else [],
+        questions=await shared(services, party.code, listed) if listed else [],
         next=listed[-1].cursor if full else None,
     )
 
@@ -128,11 +128,17 @@ async def list_questions(
 @router.post("/questions/{question_id}/answer", openapi_extra=_body())
 async def answer(question_id: QuestionInPath, message: SignedMessage, services: Using) -> AnswerTaken:
     """Answer a question. The same answer again changes nothing; another one is refused."""
-    party = message.partner.code
     try:
         said = ANSWER.validate_json(message.body)
     except ValidationError as error:
         raise ProblemError(malformed(error)) from None
+    changed = await take(services, message.partner.code, question_id, said)
+    await message.taken()
+    return AnswerTaken(question=question_id, changed=changed)
+
+
+async def take(services: Services, party: str, question_id: str, said: Said) -> bool:
+    """Take a party's answer, whatever door it came through; whether that changed anything. Raises ProblemError."""
     listed = await services.database.read(lambda c: views.question_of(c, party, question_id))
     if listed is None:
         raise ProblemError(of_refusal(question.refuse_unknown(question_id)))
@@ -148,9 +154,7 @@ async def answer(question_id: QuestionInPath, message: SignedMessage, services: 
             "The case of this question is closed and its personal data is deleted.",
             "Nothing needs to be done.",
         ) from None
-    changed = command is not None and await _said(services, listed.case, command)
-    await message.taken()
-    return AnswerTaken(question=question_id, changed=changed)
+    return command is not None and await _said(services, listed.case, command)
 
 
 def _put_away(
@@ -218,7 +222,7 @@ def _closed() -> Refusal:
     )
 
 
-async def _shared(services: Services, party: str, listed: list[ListedQuestion]) -> list[SharedQuestion]:
+async def shared(services: Services, party: str, listed: list[ListedQuestion]) -> list[SharedQuestion]:
     """What the party may see of these, without those whose person is forgotten."""
     profile = services.registry.enterprise(party)
     known = await services.database.read(lambda c: people(c, services.keys, {one.case for one in listed}))

@@ -1,4 +1,4 @@
-"""Doors for carriers: hand a renewal in, follow it, withdraw it."""
+"""Doors for renewals: a carrier hands one in, follows it, withdraws it; a channel follows its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from domain import renewal
-from domain.access import Scope
+from domain.access import Role, Scope
 from domain.case import CASE_ID, AppCode
 from domain.privacy import IdTail, PhoneNumber
 from domain.refusal import Refusal
@@ -25,7 +25,7 @@ from gateway.desk import CaseEnded, EngineBusy
 from gateway.intake import Wish
 from gateway.problems import ProblemError, fail, of_refusal
 from gateway.services import Services
-from store import views
+from store import lists, views
 from store.vault import Person
 
 T = TypeVar("T")
@@ -178,10 +178,10 @@ async def submit(
 
 @router.get("/renewals/{case}")
 async def show(
-    case: CaseInPath, carrier: Annotated[Caller, may(Scope.RENEWALS_READ)], services: Using
+    case: CaseInPath, partner: Annotated[Caller, may(Scope.RENEWALS_READ)], services: Using
 ) -> RenewalView:
-    """Where a renewal stands, app by app."""
-    return presented(await _own(services, carrier, case), services.registry)
+    """Where a renewal stands, app by app: for its holder's carrier, and the channel it came through."""
+    return presented(await _own(services, partner, case), services.registry)
 
 
 @router.post("/renewals/{case}/withdraw")
@@ -207,7 +207,7 @@ async def taken_back(services: Services, case: str) -> WithdrawalResult:
 
 
 @router.get("/apps")
-async def apps(carrier: Annotated[Caller, may(Scope.RENEWALS_READ)], services: Using) -> list[RegisteredApp]:
+async def apps(partner: Annotated[Caller, may(Scope.RENEWALS_READ)], services: Using) -> list[RegisteredApp]:
     """Every app a renewal may name."""
     return [
         RegisteredApp(app=app.code, name=app.name, name_en=app.name_en, enterprise=one.code, enterprise_name=one.name)
@@ -243,10 +243,12 @@ def _parsed(field: str, parse: Callable[[str], T], text: str) -> T:
         raise fail(422, "malformed", f"{field}: {error}.", "Correct it and send the request again.", field) from None
 
 
-async def _own(services: Services, carrier: Caller, case: str) -> views.RenewalView:
-    """The renewal if it is this carrier's; the same words if it is another's or nobody's."""
-    view = await services.database.read(lambda c: views.renewal_view(c, case))
-    if view is None or view.state.carrier != carrier.code:
+async def _own(services: Services, partner: Caller, case: str) -> views.RenewalView:
+    """The renewal if it is this carrier's, or came through this channel; the same words if it is another's or nobody's."""
+    view, came_from = await services.database.read(
+        lambda c: (views.renewal_view(c, case), lists.handed_in_by(c, case))
+    )
+    if view is None or partner.code != (view.state.carrier if partner.role is Role.CARRIER else came_from):
         raise fail(404, "unknown_case", f"There is no case {case} of yours.", "Check the reference.", "case")
     return view
 

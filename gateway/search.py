@@ -110,7 +110,7 @@ Wanted = Annotated[Search, Depends(wanted)]
 
 @router.get("/queues")
 async def count_queues(staff: AsReader, services: Using) -> dict[Queue, int]:
-    """How many cases are in each queue; `mine` is the caller's."""
+    """How many cases are in each queue, counted up to 1,000: 1001 means more; `mine` is the caller's."""
     return await services.database.read(lambda c: queues.counts(c, staff.code, datetime.now(UTC)))
 
 

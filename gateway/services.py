@@ -8,6 +8,7 @@ from temporalio.client import Client as Engine
 
 from domain.registry import Registry
 from gateway.desk import AnswerDesk
+from gateway.held import Held
 from gateway.intake import Intake
 from gateway.limits import Limits
 from gateway.people import People
@@ -31,3 +32,6 @@ class Services:
     engine: Engine
     people: People = field(default_factory=People)
     limits: Limits = field(default_factory=Limits)
+    overview: Held = field(default_factory=Held)
+    temporal_ui: str = ""
+    """Where the engine's own pages are, if people at the case desk may look there."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fastapi import Request, Response
 from itsdangerous import BadSignature, Signer
 
-from domain.access import SCOPES
+from domain.access import CLERK, SCOPES
 from gateway.caller import Caller
 from gateway.people import People
 from gateway.problems import ProblemError, fail
@@ -41,7 +41,9 @@ class Live:
 
     @property
     def caller(self) -> Caller:
-        """Who is signed in."""
+        """Who is signed in; of a clerk, the enterprise they work for."""
+        if self.session.tenant:
+            return Caller(self.session.tenant, self.session.role, CLERK, CLIENT)
         return Caller(self.session.account, self.session.role, SCOPES[self.session.role], CLIENT)
 
 

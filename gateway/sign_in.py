@@ -6,9 +6,8 @@ sentence whatever was wrong, and a locked account's right password is wrong too.
 
 from __future__ import annotations
 
-import hmac
 import re
-import secrets
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -19,9 +18,13 @@ from sqlalchemy import Connection
 
 from domain.access import Role, Scope
 from domain.casework import WorkerCode
-from gateway import mail_page, sessions
+from gateway import sessions
 from gateway.auth import Using, caller
 from gateway.caller import Caller
+from gateway.pages import labels
+from gateway.pages import page as pages
+from gateway.pages.page import FORM_COOKIE, Opened, Page
+from gateway.pages.words import N_
 from gateway.problems import ProblemError, fail
 from gateway.services import Services
 from gateway.sessions import COOKIE, FIELD, FORMS, Live
@@ -32,25 +35,27 @@ from store.trail import Did, Entry
 
 router = APIRouter(tags=["sign-in"])
 
-FORM_COOKIE = "jiebang-form"
-FORM_SECONDS = 3600
 HOME = "/sign-in"
+HOMES: Mapping[Role, str] = {
+    Role.CASE_WORKER: "/desk",
+    Role.SUPERVISOR: "/desk",
+    Role.AUDITOR: "/desk",
+    Role.ENTERPRISE: "/work",
+}
+"""Where whoever has signed in begins; the others see who they are."""
 
 LOCAL_PATH = re.compile(r"/(?:[\w.~%-][\w.~%/?&=+:,@-]{0,500})?", re.ASCII)
 """Where somebody may be sent after signing in; `//host` and `/\\host` are other sites to a browser."""
 
-HEADERS = {**mail_page.HEADERS, "referrer-policy": "same-origin"}
-"""With `no-referrer`, browsers would hide from us that a form is our own (`Origin: null`)."""
-
-ROLES_ZH = {
-    Role.CASE_WORKER: "客服专员",
-    Role.SUPERVISOR: "主管",
-    Role.AUDITOR: "审计员",
-    Role.ADMINISTRATOR: "管理员",
+WRONG = N_(
+    "Account, password or one-time code is wrong, or nobody can sign in with this account for now. "
+    "After several failures wait 15 minutes, or ask an administrator for a reset."
+)
+STALE = N_("The page was too old. Please fill it in once more.")
+PASSWORDS = {
+    "current": N_("Enter your current password."),
+    "new": N_("The new password is too short, or too long."),
 }
-WRONG_ZH = "账号、密码或动态验证码有误，或该账号暂时无法登录。多次失败后请等待 15 分钟，或联系管理员重置。"
-STALE_ZH = "页面已失效，请重新填写。"
-PASSWORD_ZH = f"未能更改：当前密码有误，或新密码不足 {SHORTEST_PASSWORD} 个字符或与当前密码相同。"
 
 Word = Annotated[str, Field(min_length=1, max_length=LONGEST_PASSWORD)]
 
@@ -123,15 +128,15 @@ def _body(model: type[BaseModel]) -> dict[str, Any]:
 
 
 @router.get("/sign-in", include_in_schema=False)
-async def page(request: Request, services: Using, next: str = "", changed: bool = False) -> HTMLResponse:
+async def show_page(page: Opened, next: str = "", changed: bool = False) -> HTMLResponse:
     """The form; for somebody who is signed in, who they are and the way out."""
-    if live := await sessions.of(request, services):
-        return await signed_in_page(services, live, changed=changed)
-    return form_page(request, services, next)
+    if page.live:
+        return await signed_in_page(page, page.live, changed=changed)
+    return form_page(page, next)
 
 
 @router.post("/sign-in", response_model=Me, openapi_extra=_body(SignIn))
-async def sign_in(request: Request, services: Using) -> Response:
+async def sign_in(request: Request, services: Using, page: Opened) -> Response:
     """Sign in with an account of this system: JSON gets who you are, a form of /sign-in is sent on."""
     sessions.check_origin(request, services.people)
     if not services.people.local_accounts:
@@ -147,17 +152,19 @@ async def sign_in(request: Request, services: Using) -> Response:
             )
         response = Response(me_of(live.caller, services, live).model_dump_json(), media_type="application/json")
         return let_in(response, services, live)
-    form = {key: str(value) for key, value in (await request.form()).items()}
-    next_ = form.pop("next", "")
-    if not _form_is_ours(request, services, form.pop(FIELD, "")):
-        return form_page(request, services, next_, 403, STALE_ZH)
+    typed = {key: str(value) for key, value in (await request.form()).items() if key != FIELD}
+    next_ = typed.pop("next", "")
     try:
-        live = await _come_in(request, services, SignIn.model_validate(form))
+        await page.form()
+    except ProblemError as stale:
+        return form_page(page, next_, stale.problem.status, STALE, typed)
+    try:
+        live = await _come_in(request, services, SignIn.model_validate(typed))
     except ValidationError:
         live = None
     if live is None:
-        return form_page(request, services, next_, 401, WRONG_ZH)
-    return let_in(RedirectResponse(local(next_), 303), services, live)
+        return form_page(page, next_, 401, WRONG, typed)
+    return let_in(RedirectResponse(landing(live.session.role, next_), 303), services, live)
 
 
 async def _come_in(request: Request, services: Services, given: SignIn) -> Live | None:
@@ -181,7 +188,7 @@ def begin(connection: Connection, request: Request, services: Services, account:
     if before := sessions.read(request, services, COOKIE):
         kept.end(connection, before)
     trail.note(connection, Entry(now, account.code, Did.SIGNED_IN, account.code, how))
-    return Live(*kept.begin(connection, account.code, account.role, now))
+    return Live(*kept.begin(connection, account.code, account.role, now, account.tenant))
 
 
 def let_in(response: Response, services: Services, live: Live) -> Response:
@@ -193,8 +200,13 @@ def let_in(response: Response, services: Services, live: Live) -> Response:
 
 
 def local(path: str) -> str:
-    """A path of this site; anything else is the page that says who is signed in."""
-    return path if LOCAL_PATH.fullmatch(path) else HOME
+    """A path of this site; nothing for anything else."""
+    return path if LOCAL_PATH.fullmatch(path) else ""
+
+
+def landing(role: Role, path: str) -> str:
+    """Where somebody goes who has signed in: where they wanted to, else where their work is."""
+    return local(path) or HOMES.get(role, HOME)
 
 
 # ── being signed in ──────────────────────────────────────────────────────────────────────────────────
@@ -219,9 +231,11 @@ def me_of(who: Caller, services: Services, live: Live | None) -> Me:
 
 
 @router.post("/v1/me/password", status_code=204, openapi_extra=_body(NewPassword))
-async def change_password(request: Request, who: Annotated[Caller, Depends(caller)], services: Using) -> Response:
+async def change_password(
+    request: Request, who: Annotated[Caller, Depends(caller)], services: Using, page: Opened
+) -> Response:
     """Change the password of the account you are signed in with; its other sessions end."""
-    live = await sessions.of(request, services) if who.client == sessions.CLIENT else None
+    live = page.live if who.client == sessions.CLIENT else None
     if live is None:
         raise fail(409, "no_password", "Only people who signed in have a password.", "Sign in at /sign-in.")
     if not is_form(request):
@@ -230,11 +244,12 @@ async def change_password(request: Request, who: Annotated[Caller, Depends(calle
     form = {key: str(value) for key, value in (await request.form()).items() if key != FIELD}
     try:
         await _change(services, live, NewPassword.model_validate(form))
-    except ValidationError:
-        return await signed_in_page(services, live, 422, PASSWORD_ZH)
+    except ValidationError as error:
+        return await signed_in_page(page, live, 422, pages.beside(page, error, PASSWORDS))
     except ProblemError as error:
-        return await signed_in_page(services, live, error.problem.status, PASSWORD_ZH)
-    return RedirectResponse(f"{HOME}?changed=true", 303)
+        problem = error.problem
+        return await signed_in_page(page, live, problem.status, {problem.field: pages.explained(page, problem)})
+    return page.go(f"{HOME}?changed=true")
 
 
 async def _change(services: Services, live: Live, given: NewPassword) -> None:
@@ -278,45 +293,38 @@ async def sign_out(request: Request, services: Using) -> Response:
 # ── pages ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def form_page(request: Request, services: Services, next_: str, status: int = 200, wrong: str = "") -> HTMLResponse:
-    """The sign-in form, bound to a cookie of this browser's so that no other site can send it in."""
-    nonce = sessions.read(request, services, FORM_COOKIE) or secrets.token_urlsafe(16)
-    people = services.people
-    response = drawn(
+def form_page(
+    page: Page, next_: str, status: int = 200, wrong: str = "", typed: Mapping[str, str] | None = None
+) -> HTMLResponse:
+    """The sign-in form. It says one sentence whatever was wrong, and never shows a password or a code again."""
+    people = page.services.people
+    return page.draw(
         "sign_in.html",
         status,
-        wrong=wrong,
+        errors={"account": page._(wrong)} if wrong else {},
+        typed={"account": typed.get("account", "")} if typed else {},
         next=local(next_),
-        csrf=_form_token(services, nonce),
         local=people.local_accounts,
         provider=people.provider is not None,
     )
-    sessions.give(response, services, FORM_COOKIE, nonce, FORM_SECONDS)
-    return response
 
 
 async def signed_in_page(
-    services: Services, live: Live, status: int = 200, wrong: str = "", changed: bool = False
+    page: Page, live: Live, status: int = 200, errors: Mapping[str, str] | None = None, changed: bool = False
 ) -> HTMLResponse:
     """Who is signed in, and what they can do about it."""
-    account = await services.database.read(lambda c: accounts.find(c, live.session.account))
-    return drawn(
+    account = await page.services.database.read(lambda c: accounts.find(c, live.session.account))
+    return page.draw(
         "sign_in_done.html",
         status,
-        session=live.session,
-        role=ROLES_ZH.get(live.session.role, live.session.role.value),
-        csrf=live.csrf(services.keys),
+        errors=errors,
+        role=page._(labels.ROLES[live.session.role]),
+        home=HOMES.get(live.session.role, ""),
         shortest=SHORTEST_PASSWORD,
         longest=LONGEST_PASSWORD,
         has_password=bool(account and account.password),
-        wrong=wrong,
         changed=changed,
     )
-
-
-def drawn(name: str, status: int, **values: object) -> HTMLResponse:
-    """A page."""
-    return HTMLResponse(mail_page.pages.get_template(name).render(**values), status, headers=HEADERS)
 
 
 def is_form(request: Request) -> bool:
@@ -332,12 +340,3 @@ async def _json(request: Request, model: type[Given]) -> Given:
         return model.model_validate_json(await request.body())
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_input=False)) from None
-
-
-def _form_token(services: Services, nonce: str) -> str:
-    return services.keys.token("csrf/form", nonce)
-
-
-def _form_is_ours(request: Request, services: Services, sent: str) -> bool:
-    nonce = sessions.read(request, services, FORM_COOKIE)
-    return bool(nonce) and hmac.compare_digest(sent.encode(), _form_token(services, nonce).encode())

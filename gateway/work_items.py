@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -25,7 +26,7 @@ from gateway.desk import EngineBusy
 from gateway.problems import Problem, ProblemError, fail, of_refusal, place, problem
 from gateway.renewals import busy
 from gateway.services import Services
-from store import papers, views
+from store import papers, trail, views
 from store.disclosure import SharedItem, shared, subject
 from store.keys import KeyRing
 from store.vault import NotInVault, Person, get
@@ -195,13 +196,7 @@ async def answer_many(request: Request, message: SignedMessage, services: Using)
         raise fail(
             413, "too_many_lines", f"The upload has {len(lines)} lines.", f"Send at most {MOST_LINES} at once."
         )
-    parsed = [_line(number, line, message.partner.code) for number, line in enumerate(lines, 1)]
-    commands = [one for one in parsed if not isinstance(one, LineResult)]
-    taken = iter(await services.desk.take(commands))
-    results = [
-        one if isinstance(one, LineResult) else _line_result(number, one, next(taken))
-        for number, one in enumerate(parsed, 1)
-    ]
+    results = await take_lines(services, [of_line(n, line, message.partner.code) for n, line in enumerate(lines, 1)])
     if not any(result.status == "repeat" for result in results):
         await message.taken()
     text = "".join(result.model_dump_json(exclude_none=True) + "\n" for result in results)
@@ -233,6 +228,14 @@ def put_away(connection: Connection, keys: KeyRing, enterprise: str, item: str, 
     if found is None:
         raise ProblemError(of_refusal(unbind.refuse_unknown(item)))
     return papers.keep(connection, keys, found.case, text)
+
+
+async def noted(services: Services, account: str, done: Sequence[unbind.ItemCommand]) -> None:
+    """Note in the audit trail which clerk said what for the enterprise, which alone the ledger names."""
+    at = datetime.now(UTC)
+    lines = [trail.Entry(at, account, trail.Did.WORK_ANSWERED, one.item, one.type) for one in done]
+    if lines:
+        await services.database.write(lambda c: trail.note(c, *lines))
 
 
 def _forgotten() -> ProblemError:
@@ -270,15 +273,35 @@ def malformed(error: ValidationError) -> Problem:
     return problem(422, "malformed", said, "See docs/enterprise-protocol.md for the fields.", field)
 
 
-def _line(number: int, line: bytes, enterprise: str) -> unbind.ItemCommand | LineResult:
+@dataclass(frozen=True)
+class Line:
+    """What a line of an upload asks for."""
+
+    number: int
+    command: unbind.ItemCommand
+
+
+def of_line(number: int, line: bytes, enterprise: str) -> Line | LineResult:
     """A line's command, or what is wrong with the line."""
     try:
-        return _command(AnswerLine.model_validate_json(line), enterprise)
+        return Line(number, _command(AnswerLine.model_validate_json(line), enterprise))
     except ValidationError as error:
         wrong = malformed(error)
     except ProblemError as error:
         wrong = error.problem
     return LineResult(line=number, work_item=_item_in(line), status="refused", problem=wrong)
+
+
+async def take_lines(services: Services, parsed: Sequence[Line | LineResult], by: str = "") -> list[LineResult]:
+    """Carry an upload out; what became of each line, in order. `by`: the account of a clerk, for the audit trail."""
+    lines = [one for one in parsed if isinstance(one, Line)]
+    answers = await services.desk.take([one.command for one in lines])
+    taken = {line.number: answer for line, answer in zip(lines, answers, strict=True)}
+    results = [one if isinstance(one, LineResult) else _line_result(one, taken[one.number]) for one in parsed]
+    if by:
+        recorded = {result.line for result in results if result.status == "recorded"}
+        await noted(services, by, [line.command for line in lines if line.number in recorded])
+    return results
 
 
 def _command(parsed: AnswerLine, enterprise: str) -> unbind.ItemCommand:
@@ -304,7 +327,8 @@ def _item_in(line: bytes) -> str:
         return ""
 
 
-def _line_result(number: int, command: unbind.ItemCommand, taken: Taken | EngineBusy) -> LineResult:
+def _line_result(line: Line, taken: Taken | EngineBusy) -> LineResult:
+    number, command = line.number, line.command
     if isinstance(taken, EngineBusy):
         return LineResult(line=number, work_item=command.item, status="repeat", problem=busy().problem)
     if taken.refusal:

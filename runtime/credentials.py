@@ -144,6 +144,9 @@ SANDBOX_PEOPLE: Mapping[str, Role] = {
 }
 """Who works at the sandbox's case desk, and the channel its citizens come through."""
 
+SANDBOX_CLERKS: Mapping[str, str] = {"clerk-sun": "mail-04"}
+"""Clerks in the sandbox, and whom each works for: somebody whose work waits for a person."""
+
 
 def issue_missing(database: Database, registry: Registry, keys: KeyRing, handed_out: Path) -> None:
     """Credentials for everybody in a sandbox who has none; what the world outside is handed is in a file, in clear."""

@@ -82,6 +82,7 @@ class Settings(BaseModel):
     smtp_username: str = ""
     smtp_password: str = ""
     smtp_tls: MailTls = MailTls.NONE
+    temporal_ui: str = Field("", pattern=r"^$|^https?://")
     metrics_address: str = ""
     gateway_metrics: str = Field("", pattern=r"^$|:[0-9]{1,5}$")
     limits: str = Field("", pattern=r"^$|^rediss?://")

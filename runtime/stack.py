@@ -27,7 +27,7 @@ from sqlalchemy import Connection
 
 from domain.access import PEOPLE, Role
 from runtime import settings as configuration
-from runtime.credentials import SANDBOX_PEOPLE, issue_missing, private
+from runtime.credentials import SANDBOX_CLERKS, SANDBOX_PEOPLE, issue_missing, private
 from runtime.settings import HOUSE, Settings
 from store import accounts, schema
 from store.database import Database
@@ -173,6 +173,7 @@ class Stack:
             "JIEBANG_REGISTRY": str(SANDBOX_REGISTRY),
             "JIEBANG_SANDBOX_URL": self.world,
             "JIEBANG_PUBLIC_URL": self.api,
+            "JIEBANG_TEMPORAL_UI": self.temporal_ui,
             "JIEBANG_OIDC_ISSUER": f"{self.world}/oidc",
             "JIEBANG_OIDC_CLIENT_ID": "jiebang",
             "JIEBANG_OIDC_CLIENT_SECRET": "sandbox",
@@ -330,13 +331,17 @@ class Stack:
 
 
 def _desk(connection: Connection, config: Settings) -> None:
-    """Accounts for everybody at the case desk: they sign in at the world's OpenID provider, under their codes."""
+    """Accounts for everybody at the case desk and the clerks: they sign in at the world's OpenID provider, under their
+    codes."""
     now, who = datetime.now(UTC), "operator:sandbox"
     there = {account.code: account for account in accounts.listed(connection)}
-    for code, role in SANDBOX_PEOPLE.items():
-        if role in PEOPLE and code not in there:
-            accounts.add(connection, config.key_ring, code, role, None, who, now)
-        if role in PEOPLE and config.oidc_issuer and not (code in there and there[code].disabled_at):
+    enterprises = {enterprise.code for enterprise in config.registry_data.enterprises}
+    desk = {code: (role, "") for code, role in SANDBOX_PEOPLE.items() if role in PEOPLE}
+    clerks = {code: (Role.ENTERPRISE, of) for code, of in SANDBOX_CLERKS.items() if of in enterprises}
+    for code, (role, tenant) in (desk | clerks).items():
+        if code not in there:
+            accounts.add(connection, config.key_ring, code, role, None, who, now, tenant)
+        if config.oidc_issuer and not (code in there and there[code].disabled_at):
             accounts.link(connection, config.key_ring, code, config.oidc_issuer, code, who, now)
 
 
@@ -344,16 +349,21 @@ def _end_of(log: Path) -> str:
     return "".join(f"\n  {line}" for line in log.read_text(errors="replace").splitlines()[-LAST_LINES:])
 
 
+def _get(url: str, seconds: float) -> httpx.Response:
+    """Asked in clear no authorities are loaded, which takes 50 ms every time a part is asked whether it is there."""
+    return httpx.get(url, timeout=seconds, trust_env=False, verify=url.startswith("https:"))
+
+
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2, trust_env=False).status_code < 500
+        return _get(url, 2).status_code < 500
     except httpx.HTTPError:
         return False
 
 
 def _ready(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=10, trust_env=False).status_code == 200
+        return _get(url, 10).status_code == 200
     except httpx.HTTPError:
         return False
 

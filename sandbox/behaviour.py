@@ -198,8 +198,10 @@ REAL: Mapping[str, str] = {
     "douyin": "steady",
     "jd": "steady",
     "meituan": "steady",
+    "mail-04": "silent",
 }
-"""Enterprises with a name of their own, and the kind they behave as."""
+"""Enterprises whose code names no kind, and the kind they behave as. Nobody in the sandbox answers for `mail-04`: that
+is for whoever plays with it, by its mails or as its clerk."""
 
 
 def behaviour_of(enterprise: str, overrides: Mapping[str, Behaviour] = {}) -> Behaviour:

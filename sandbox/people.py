@@ -140,7 +140,7 @@ class People:
     def _hand_out(self, mail: ReceivedMail) -> None:
         link = LINK.search(mail.text)
         for address in mail.to:
-            if link and address in self._behaviours:
+            if link and address in self._behaviours and self._behaviours[address].replies:
                 self._start(self._visit(link[0], self._behaviours[address]))
 
     async def _visit(self, link: str, behaviour: Behaviour) -> None:

@@ -44,7 +44,7 @@ QUESTIONS_LESS_OFTEN = 2
 REGISTRY = Path(__file__).with_name("registry.toml")
 
 CALLBACK = "/sign-in/oidc/callback"
-DESK = ("worker-chen", "worker-lin", "supervisor-wu", "auditor-qian", "admin-zhao")
+DESK = ("worker-chen", "worker-lin", "supervisor-wu", "auditor-qian", "admin-zhao", "clerk-sun")
 """Who may sign in at the gateway through the world's OpenID provider, and where it sends them back to."""
 
 

@@ -1,4 +1,4 @@
-"""Accounts of people at the case desk: who may sign in, and what each of their tries comes to.
+"""Accounts of people at the case desk and of enterprises' clerks: who may sign in, and what each of their tries comes to.
 
 A password is an argon2 hash, the one-time code's secret (RFC 6238) is locked with the key ring, and of what an OpenID
 provider calls the person only a keyed token is kept. Hashing takes long: it is done before a transaction, never in one.
@@ -55,6 +55,7 @@ class Account:
 
     code: str
     role: Role
+    tenant: str
     password: str = field(repr=False)
     linked: bool
     failures: int
@@ -193,20 +194,32 @@ def _step(keys: KeyRing, row: RowMapping, one_time_code: str, now: datetime) -> 
 
 
 def add(
-    connection: Connection, keys: KeyRing, code: str, role: Role, given: Credentials | None, actor: str, now: datetime
+    connection: Connection,
+    keys: KeyRing,
+    code: str,
+    role: Role,
+    given: Credentials | None,
+    actor: str,
+    now: datetime,
+    tenant: str = "",
 ) -> None:
-    """A new account; without credentials its person signs in through a provider only. Raises AccountError."""
+    """A new account; without credentials its person signs in through a provider only. `tenant`: the enterprise a clerk
+    works for. Raises AccountError."""
     if not re.fullmatch(WORKER_CODE, code):
         raise AccountError(f"{code!r} is no code: lower-case letters, digits and hyphens, such as worker-chen")
-    if role not in PEOPLE:
+    if role not in PEOPLE | {Role.ENTERPRISE}:
         raise AccountError(f"a {role.value} has no account: make a client for its system")
+    if bool(tenant) is not (role is Role.ENTERPRISE):
+        raise AccountError(
+            "a clerk works for one enterprise: say which" if not tenant else f"a {role.value} is no clerk"
+        )
     if _row(connection, code):
         raise AccountError(f"there is an account {code} already: choose another code, or `account reset {code}`")
-    if others := [one.role.value for one in clients.listed(connection, code) if one.role is not role]:
+    if others := [one.role.value for one in clients.listed(connection, code) if tenant or one.role is not role]:
         raise AccountError(f"{code} is the code of a {others[0]} already: choose another")
-    row = {"code": code, "role": role.value, "created_at": now}
+    row = {"code": code, "role": role.value, "tenant": tenant, "created_at": now}
     connection.execute(insert(accounts), row | (_kept(keys, code, given) if given else {}))
-    note(connection, Entry(now, actor, Did.ACCOUNT_ADDED, code, role.value))
+    note(connection, Entry(now, actor, Did.ACCOUNT_ADDED, code, f"{role.value} {tenant}".rstrip()))
 
 
 def link(
@@ -293,6 +306,7 @@ def _account(row: RowMapping) -> Account:
     return Account(
         code=row["code"],
         role=Role(row["role"]),
+        tenant=row["tenant"],
         password=row["password"],
         linked=row["oidc_subject"] is not None,
         failures=row["failures"],

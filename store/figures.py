@@ -1,6 +1,7 @@
 """An enterprise's own figures from the read models: what it was asked, how it answered, and how long that took.
 
-The database counts; of durations it gives how many took how many minutes, so that nothing here grows with the rows.
+The database counts, from columns that lie in an index; of durations it gives how many took how many minutes, so that
+nothing here grows with the rows.
 """
 
 from __future__ import annotations
@@ -17,9 +18,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    DateTime,
-    Integer,
-    Table,
     and_,
     cast,
     extract,
@@ -84,87 +82,98 @@ class QuestionFigures(Model):
 def of_items(connection: Connection, enterprise: str, span: Span) -> ItemFigures:
     """What became of the work items an enterprise received. One that went overdue before its answer counts as late."""
     item, mine = work_items.c, _received(enterprise, span)
-    once = cast(_said(connection, work_items, "version"), Integer) == 1
-    wanted = cases.c.status == unbind.UnbindStatus.OPEN.value
-    due = or_(
-        item.state == ItemState.OVERDUE.value,
-        and_(item.due_at <= span.now, _said(connection, work_items, "paused_at").is_(None)),
-    )
     rows = connection.execute(
-        select(
-            item.state,
-            func.count().label("number"),
-            func.count().filter(_said(connection, work_items, "overdue_at").is_not(None)).label("late"),
-            func.count().filter(wanted).label("wanted"),
-            func.count().filter(and_(wanted, due)).label("due"),
-        )
-        .select_from(work_items.join(cases, cases.c.case_id == item.case_id))
+        select(item.state, func.count().label("number"), func.count().filter(item.late).label("late"))
         .where(mine)
         .group_by(item.state)
     )
     states = {ItemState(row.state): row for row in rows}
     answers = {outcome: states[state] for outcome in Outcome if (state := ItemState(outcome.value)) in states}
-    still = [row for state, row in states.items() if state in unbind.OPEN]
+    wanted = cases.c.status == unbind.UnbindStatus.OPEN.value
+    still = connection.execute(
+        select(
+            func.count().filter(wanted).label("open"),
+            func.count().filter(wanted, is_overdue(connection, span.now)).label("overdue"),
+            func.count().filter(~wanted).label("never"),
+        )
+        .select_from(work_items.join(cases, cases.c.case_id == item.case_id))
+        .where(mine, item.open.is_(True))
+    ).one()
     in_time, late = sum(row.number - row.late for row in answers.values()), sum(row.late for row in answers.values())
-    overdue, never = sum(row.due for row in still), sum(row.number - row.wanted for row in still)
-    over = in_time + late + overdue + never
+    over = in_time + late + still.overdue + still.never
     return ItemFigures(
         received=sum(row.number for row in states.values()),
         withdrawn=states[ItemState.WITHDRAWN].number if ItemState.WITHDRAWN in states else 0,
         answered_in_time=in_time,
         answered_late=late,
-        open=sum(row.wanted for row in still),
-        overdue=overdue,
-        never_answered=never,
+        open=still.open,
+        overdue=still.overdue,
+        never_answered=still.never,
         share_in_time=round(in_time / over, 4) if over else None,
-        hours_to_acknowledge=_hours(connection, mine, "acknowledged_at"),
-        hours_to_answer=_hours(connection, mine, "answered_at", once),
+        hours_to_acknowledge=_hours(connection, mine, item.acknowledged_at),
+        hours_to_answer=_hours(connection, mine, item.answered_at),
         outcomes={outcome: row.number for outcome, row in answers.items()},
     )
 
 
+def is_overdue(connection: Connection, now: datetime) -> ColumnElement[bool]:
+    """Of open work items: the time is over, and the clock does not stand."""
+    item = work_items.c
+    return or_(item.state == ItemState.OVERDUE.value, and_(item.due_at <= now, ~is_paused(connection)))
+
+
+def is_paused(connection: Connection) -> ColumnElement[bool]:
+    """Of work items: the clock stands. Only the row's state says so: to be asked of few rows."""
+    if connection.dialect.name == "postgresql":
+        paused: ColumnElement[Any] = cast(work_items.c.data, JSON)["paused_at"].as_string()
+    else:
+        paused = func.json_extract(work_items.c.data, "$.paused_at")
+    return paused.is_not(None)
+
+
 def of_questions(connection: Connection, party: str, span: Span) -> QuestionFigures:
     """What became of the questions put to a party."""
-    asked, answered, due = (_seconds(connection, questions, name) for name in ("asked_at", "answered_at", "due_at"))
-    one, wanted = questions.c, worklist.c.open.is_(True)
-    row = connection.execute(
+    one = questions.c
+    mine = and_(one.party == party, one.asked_at >= span.since, one.asked_at < span.until)
+    in_time = one.answered_at <= one.due_at
+    answered = connection.execute(
         select(
-            func.count().label("asked"),
-            func.count().filter(one.open.is_(False), answered <= due).label("answered_in_time"),
-            func.count().filter(one.open.is_(False), answered > due).label("answered_late"),
-            func.count().filter(one.open.is_(True), wanted).label("open"),
-            func.count().filter(one.open.is_(True), wanted, one.due_at <= span.now).label("overdue"),
-            func.count().filter(one.open.is_(True), worklist.c.open.is_(False)).label("never_answered"),
+            func.count().filter(in_time).label("in_time"),
+            func.count().filter(one.answered_at > one.due_at).label("late"),
+        ).where(mine, one.open.is_(False))
+    ).one()
+    wanted = worklist.c.open.is_(True)
+    still = connection.execute(
+        select(
+            func.count().filter(wanted).label("open"),
+            func.count().filter(wanted, one.due_at <= span.now).label("overdue"),
+            func.count().filter(~wanted).label("never"),
         )
         .select_from(questions.join(worklist, worklist.c.case_id == one.case_id))
-        .where(
-            one.party == party,
-            asked >= int(span.since.timestamp()),
-            asked < int(span.until.timestamp()),
-        )
+        .where(mine, one.open.is_(True))
     ).one()
-    return QuestionFigures(**row._mapping)
+    return QuestionFigures(
+        asked=answered.in_time + answered.late + still.open + still.never,
+        answered_in_time=answered.in_time,
+        answered_late=answered.late,
+        open=still.open,
+        overdue=still.overdue,
+        never_answered=still.never,
+    )
 
 
 def _received(enterprise: str, span: Span) -> ColumnElement[bool]:
-    """Their clocks began when their request was opened."""
-    opened = cases.c.opened_at
+    opened = work_items.c.opened_at
     return and_(work_items.c.enterprise == enterprise, opened >= span.since, opened < span.until)
 
 
-def _hours(
-    connection: Connection, mine: ColumnElement[bool], until: str, *those: ColumnElement[bool]
-) -> Hours | None:
-    """How long it took from the opening until something."""
-    minutes = (_seconds(connection, work_items, until) - _seconds(connection, work_items, "opened_at")) // 60
+def _hours(connection: Connection, mine: ColumnElement[bool], until: ColumnElement[Any]) -> Hours | None:
+    """How long it took from the opening until something, of those where it came to it."""
+    minutes = (seconds(connection, until) - seconds(connection, work_items.c.opened_at)) // 60
     rows = connection.execute(
-        select(minutes.label("minutes"), func.count().label("number"))
-        .select_from(work_items.join(cases, cases.c.case_id == work_items.c.case_id))
-        .where(mine, _said(connection, work_items, until).is_not(None), *those)
-        .group_by(minutes)
-        .order_by(minutes)
+        select(minutes.label("minutes"), func.count().label("number")).where(mine).group_by(minutes).order_by(minutes)
     )
-    counted = [(row.minutes, row.number) for row in rows]
+    counted = [(row.minutes, row.number) for row in rows if row.minutes is not None]
     return Hours(median=_reached(counted, 0.5), p90=_reached(counted, 0.9)) if counted else None
 
 
@@ -178,15 +187,8 @@ def _reached(counted: list[tuple[int, int]], share: float) -> float:
     raise AssertionError("a share is at most all")
 
 
-def _said(connection: Connection, table: Table, name: str) -> ColumnElement[Any]:
-    """A field of a row's state, as text."""
-    found: ColumnElement[Any] = cast(table.c.data, JSON)[name].as_string()
-    return found if connection.dialect.name == "postgresql" else func.json_extract(table.c.data, f"$.{name}")
-
-
-def _seconds(connection: Connection, table: Table, name: str) -> ColumnElement[int]:
-    """A moment of a row's state, in Unix seconds."""
-    said = _said(connection, table, name)
+def seconds(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[int]:
+    """A moment in Unix seconds."""
     if connection.dialect.name == "postgresql":
-        return cast(func.floor(extract("epoch", cast(said, DateTime(timezone=True)))), BigInteger)
-    return func.unixepoch(said, type_=BigInteger)
+        return cast(func.floor(extract("epoch", moment)), BigInteger)
+    return func.unixepoch(moment, type_=BigInteger)

@@ -117,6 +117,12 @@ def read(connection: Connection, case: str) -> list[Row[Any]]:
     return list(connection.execute(select(ledger).where(ledger.c.case_id == case).order_by(ledger.c.seq)))
 
 
+def page(connection: Connection, case: str, after: int, limit: int) -> list[Row[Any]]:
+    """Some of a case's rows, oldest first, from beyond a place among its events."""
+    beyond = select(ledger).where(ledger.c.case_id == case, ledger.c.seq > after)
+    return list(connection.execute(beyond.order_by(ledger.c.seq).limit(limit)))
+
+
 def parse(rows: Iterable[Row[Any]]) -> list[Event]:
     """The events of ledger rows."""
     return [PROJECTIONS[CaseKind(row.kind)].events.validate_json(row.data) for row in rows]

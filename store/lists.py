@@ -28,6 +28,11 @@ class Own:
     until: datetime | None = None
 
 
+def handed_in_by(connection: Connection, case: str) -> str | None:
+    """The partner a case came from; None where nobody handed it in."""
+    return connection.execute(select(submissions.c.partner).where(submissions.c.case_id == case)).scalar_one_or_none()
+
+
 def page(connection: Connection, own: Own, order: Order, after: Place | None, limit: int) -> Sequence[Row[Any]]:
     """A partner's own cases from beyond a place; `until` itself is not in it."""
     return connection.execute(order.page(_wanted(own), after, limit)).all()

@@ -204,6 +204,10 @@ def item_values(item: unbind.Item) -> dict[str, Any]:
         "state": item.state.value,
         "open": item.state in unbind.OPEN,
         "due_at": item.due_at,
+        "opened_at": item.opened_at,
+        "acknowledged_at": item.acknowledged_at,
+        "answered_at": item.answered_at if item.version == 1 else None,
+        "late": item.overdue_at is not None,
         "data": item.model_dump_json(exclude_none=True),
     }
 
@@ -230,6 +234,8 @@ def question_values(question: Any) -> dict[str, Any]:
         "party": question.party,
         "open": question.open,
         "due_at": question.due_at,
+        "asked_at": question.asked_at,
+        "answered_at": question.answered_at,
         "data": question.model_dump_json(exclude_none=True),
     }
 
@@ -294,13 +300,30 @@ _UPDATE_CASE = (
 _UPDATE_ITEM = (
     update(work_items)
     .where(work_items.c.item_id == bindparam("key"))
-    .values({name: bindparam(name) for name in ("enterprise", "app", "state", "open", "due_at", "data")})
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "enterprise",
+                "app",
+                "state",
+                "open",
+                "due_at",
+                "opened_at",
+                "acknowledged_at",
+                "answered_at",
+                "late",
+                "data",
+            )
+        }
+    )
 )
 _INSERT_QUESTION = insert(questions)
+_QUESTION = ("kind", "party", "open", "due_at", "asked_at", "answered_at", "data")
 _UPDATE_QUESTION = (
     update(questions)
     .where(questions.c.question_id == bindparam("key"))
-    .values({name: bindparam(name) for name in ("kind", "party", "open", "due_at", "data")})
+    .values({name: bindparam(name) for name in _QUESTION})
 )
 _PARTIES = select(case_parties.c.party).where(case_parties.c.case_id == bindparam("case"))
 _INSERT_PARTY = insert(case_parties)

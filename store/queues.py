@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select, true
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, select, true
 
 from domain.case import CaseKind
 from domain.casework import Waiting
@@ -16,6 +16,12 @@ from store.keyset import Order, Place
 from store.tables import case_parties, worklist
 
 SOON = timedelta(days=2)
+
+MOST_COUNTED = 1000
+"""So far are the cases of a queue counted: whoever has more to do does not need the number, and it takes long."""
+
+FEW = 2000
+"""Cases of an enterprise that a search looks at one by one."""
 
 
 class Queue(StrEnum):
@@ -86,13 +92,10 @@ class Search:
 
 
 def _wanted(search: Search, me: str, now: datetime) -> Select[Any]:
+    """What is looked for, whomever it is about."""
     found = select(worklist)
     if search.queue is not Queue.ALL:
         found = found.where(columns.open.is_(True), CONDITIONS[search.queue](me, now))
-    if search.enterprise:
-        found = found.join(case_parties, case_parties.c.case_id == columns.case_id).where(
-            case_parties.c.party == search.enterprise
-        )
     same = {
         columns.kind: search.kind,
         columns.case_id: search.reference,
@@ -109,11 +112,23 @@ def _wanted(search: Search, me: str, now: datetime) -> Select[Any]:
     return found
 
 
+def _found(connection: Connection, search: Search, me: str, now: datetime) -> Select[Any]:
+    """What is wanted; whoever has few cases is looked for by them, of the others the list is read from the top."""
+    wanted = _wanted(search, me, now)
+    if not search.enterprise:
+        return wanted
+    theirs = case_parties.c.party == search.enterprise
+    few = connection.execute(select(case_parties.c.case_id).where(theirs).limit(FEW + 1)).scalars().all()
+    if len(few) <= FEW:
+        return wanted.where(columns.case_id.in_(few))
+    return wanted.where(exists().where(theirs, case_parties.c.case_id == columns.case_id))
+
+
 def page(
     connection: Connection, search: Search, me: str, now: datetime, sort: Sort, after: Place | None, limit: int
 ) -> list[Row[Any]]:
     """Cases that are looked for, from beyond a place."""
-    return list(connection.execute(ORDERS[sort].page(_wanted(search, me, now), after, limit)))
+    return list(connection.execute(ORDERS[sort].page(_found(connection, search, me, now), after, limit)))
 
 
 def place(row: Row[Any], sort: Sort) -> Place:
@@ -123,8 +138,12 @@ def place(row: Row[Any], sort: Sort) -> Place:
 
 def count(connection: Connection, search: Search, me: str, now: datetime, most: int) -> int:
     """How many there are, up to one more than `most`."""
-    found = _wanted(search, me, now).with_only_columns(columns.case_id).limit(most + 1)
-    return connection.execute(select(func.count()).select_from(found.subquery())).scalar_one()
+    return connection.execute(_counted(_found(connection, search, me, now), most)).scalar_one()
+
+
+def _counted(wanted: Select[Any], most: int) -> Select[int]:
+    found = wanted.with_only_columns(columns.case_id).limit(most + 1)
+    return select(func.count()).select_from(found.subquery())
 
 
 def parties(connection: Connection, cases: list[str]) -> dict[str, list[str]]:
@@ -137,10 +156,7 @@ def parties(connection: Connection, cases: list[str]) -> dict[str, list[str]]:
 
 
 def counts(connection: Connection, me: str, now: datetime) -> dict[Queue, int]:
-    """How many cases are in each queue."""
-    return {
-        queue: connection.execute(
-            select(func.count()).select_from(worklist).where(columns.open.is_(True), condition(me, now))
-        ).scalar_one()
-        for queue, condition in CONDITIONS.items()
-    }
+    """How many cases are in each queue, up to one more than `MOST_COUNTED`."""
+    found = {queue: _counted(_wanted(Search(queue), me, now), MOST_COUNTED).scalar_subquery() for queue in CONDITIONS}
+    row = connection.execute(select(*found.values())).one()
+    return dict(zip(found, row, strict=True))

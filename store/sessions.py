@@ -28,6 +28,8 @@ class Session:
     role: Role
     seen_at: datetime
     ends_at: datetime
+    tenant: str = ""
+    """The enterprise a clerk works for."""
 
     @property
     def over_at(self) -> datetime:
@@ -40,10 +42,10 @@ def digest(session_id: str) -> str:
     return hashlib.sha256(session_id.encode()).hexdigest()
 
 
-def begin(connection: Connection, account: str, role: Role, now: datetime) -> tuple[str, Session]:
+def begin(connection: Connection, account: str, role: Role, now: datetime, tenant: str = "") -> tuple[str, Session]:
     """A fresh session, and its id, which nobody but the cookie will know."""
     session_id = secrets.token_urlsafe(32)
-    session = Session(digest(session_id), account, role, now, now + LONGEST)
+    session = Session(digest(session_id), account, role, now, now + LONGEST, tenant)
     row = {"session_digest": session.digest, "account": account, "created_at": now}
     connection.execute(insert(sessions), {**row, "seen_at": now, "ends_at": session.ends_at})
     return session_id, session
@@ -51,13 +53,13 @@ def begin(connection: Connection, account: str, role: Role, now: datetime) -> tu
 
 def find(connection: Connection, session_id: str, now: datetime) -> Session | None:
     """The session of this id, if it is still alive and its account not disabled."""
-    columns = (sessions.c.session_digest, sessions.c.account, sessions.c.seen_at, sessions.c.ends_at, accounts.c.role)
+    columns = (*sessions.c, accounts.c.role, accounts.c.tenant)
     joined = sessions.join(accounts, accounts.c.code == sessions.c.account)
     found = select(*columns).select_from(joined).where(sessions.c.session_digest == digest(session_id))
     row = connection.execute(found.where(accounts.c.disabled_at.is_(None))).one_or_none()
     if row is None:
         return None
-    session = Session(row.session_digest, row.account, Role(row.role), row.seen_at, row.ends_at)
+    session = Session(row.session_digest, row.account, Role(row.role), row.seen_at, row.ends_at, row.tenant)
     return session if now < session.over_at else None
 
 

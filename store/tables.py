@@ -107,15 +107,18 @@ work_items = Table(
     Column("open", Boolean, nullable=False),
     Column("due_at", Utc, nullable=False),
     Column("opened_at", Utc),
+    Column("acknowledged_at", Utc),
     Column("answered_at", Utc),
     Column("late", Boolean, nullable=False, server_default=false()),
     Column("data", Text, nullable=False),
     Index("ix_work_items_case", "case_id"),
-    Index("ix_work_items_figures", "enterprise", "opened_at"),
+    Index("ix_work_items_figures", "enterprise", "opened_at", "state", "late", "answered_at", "acknowledged_at"),
     Index("ix_work_items_pull", "enterprise", "open", "cursor"),
     Index("ix_work_items_due", "open", "due_at"),
+    Index("ix_work_items_owed", "enterprise", "open", "due_at", "item_id"),
 )
-"""One row per work item; `cursor` grows in commit order, which is what an enterprise pulls by."""
+"""One row per work item; `cursor` grows in commit order, which is what an enterprise pulls by. `answered_at`: empty for
+an amended answer too, whose first time is not kept; `late`: it went overdue, before its answer if there is one."""
 
 submissions = Table(
     "submissions",
@@ -196,8 +199,11 @@ questions = Table(
     Column("party", String(40), nullable=False),
     Column("open", Boolean, nullable=False),
     Column("due_at", Utc, nullable=False),
+    Column("asked_at", Utc),
+    Column("answered_at", Utc),
     Column("data", Text, nullable=False),
     Index("ix_questions_case", "case_id"),
+    Index("ix_questions_figures", "party", "asked_at", "open", "answered_at", "due_at"),
     Index("ix_questions_pull", "party", "open", "cursor"),
 )
 """One row per question to an enterprise or a carrier; `cursor` grows in commit order."""
@@ -219,11 +225,25 @@ worklist = Table(
     Column("closed_at", Utc),
     Column("masked_number", String(20), nullable=False, server_default=""),
     Index("ix_worklist_queue", "open", "assignee", "due_order", "case_id"),
+    Index("ix_worklist_unassigned", "open", "waiting", "assignee", "due_order", "case_id"),
     Index("ix_worklist_waiting", "open", "waiting", "due_order", "case_id"),
     Index("ix_worklist_open_due", "open", "due_order", "case_id"),
+    Index("ix_worklist_open_opened", "open", "opened_at", "case_id"),
     Index("ix_worklist_due", "due_order", "case_id"),
     Index("ix_worklist_opened", "opened_at", "case_id"),
     Index("ix_worklist_number", "masked_number"),
+    *(
+        Index(
+            f"ix_worklist_{flag}",
+            "open",
+            flag,
+            "due_order",
+            "case_id",
+            sqlite_where=text(f"{flag} IS 1"),
+            postgresql_where=text(f"{flag} IS TRUE"),
+        )
+        for flag in ("escalated", "paused")
+    ),
 )
 """The case workers' queues: one row per case that case workers may have to do with. `due_order` is `due_at`, or the
 end of time where nothing is due: a column that is never empty, so that an index can give the order."""

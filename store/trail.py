@@ -33,6 +33,7 @@ class Did(StrEnum):
     ACCOUNT_RESET = "account_reset"
     ACCOUNT_DISABLED = "account_disabled"
     EXPORTED = "exported"
+    WORK_ANSWERED = "work_answered"
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ class Noted(Entry):
     entry_id: int = 0
 
 
-def note(connection: Connection, entry: Entry) -> None:
-    """Add a line, in the transaction of what it tells of."""
-    connection.execute(insert(audit_entries), {**vars(entry), "action": entry.action.value})
+def note(connection: Connection, *entries: Entry) -> None:
+    """Add lines, at least one, in the transaction of what they tell of."""
+    connection.execute(insert(audit_entries), [{**vars(entry), "action": entry.action.value} for entry in entries])
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from domain import renewal, unbind
 from domain.case import CaseKind, Event, kind_of, root
 from domain.casework import Standing
 from domain.question import Question
+from store.keyset import Order, Place
 from store.ledger import parse, read
 from store.projection import PROJECTIONS, load_state
 from store.tables import cases, questions, work_items, worklist
 from store.vault import known
+
+PARTS_AT_ONCE = 20
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,19 @@ def version(connection: Connection, case: str) -> str | None:
     return None if seq is None else f"{seq}" if known(connection, case) else f"{seq}-forgotten"
 
 
+def version_with_parts(connection: Connection, case: str) -> str:
+    """What changes whenever a case, or one of its unbind requests, reads differently; empty without such a case."""
+    found = [version(connection, case) or ""]
+    for first in count(step=PARTS_AT_ONCE):
+        wanted = [f"{case}-unbind-{n}" for n in range(first, first + PARTS_AT_ONCE)]
+        parts = select(cases.c.case_id, cases.c.seq).where(cases.c.case_id.in_(wanted)).order_by(cases.c.case_id)
+        rows = connection.execute(parts).all()
+        found += [f"{row.case_id}.{row.seq}" for row in rows]
+        if len(rows) < PARTS_AT_ONCE:
+            break
+    return " ".join(found)
+
+
 def case_view(connection: Connection, case: str) -> CaseView | None:
     """One case of any kind; None if there is no such case."""
     kind = kind_of(case)
@@ -83,19 +100,48 @@ def open_items(connection: Connection, enterprise: str, after: int, limit: int) 
 
     What was never answered stays open; once its case is closed nobody waits for it any more.
     """
-    rows = connection.execute(
+    beyond = _owed(enterprise).where(work_items.c.cursor > after)
+    rows = connection.execute(beyond.order_by(work_items.c.cursor).limit(limit))
+    return [_item(row) for row in rows]
+
+
+BY_DUE = Order(work_items.c.due_at, work_items.c.item_id)
+
+
+def _owed(enterprise: str) -> Select[Any]:
+    """An enterprise's open work items whose case still waits."""
+    return (
         select(work_items)
         .join(cases, cases.c.case_id == work_items.c.case_id)
         .where(
             cases.c.status == unbind.UnbindStatus.OPEN.value,
             work_items.c.enterprise == enterprise,
             work_items.c.open.is_(True),
-            work_items.c.cursor > after,
         )
-        .order_by(work_items.c.cursor)
-        .limit(limit)
     )
-    return [ListedItem(unbind.Item.model_validate_json(r.data), root(r.case_id), r.cursor) for r in rows]
+
+
+def due_items(connection: Connection, enterprise: str, after: Place | None, limit: int) -> list[ListedItem]:
+    """The same items for people: those due first on top."""
+    return [_item(row) for row in connection.execute(BY_DUE.page(_owed(enterprise), after, limit))]
+
+
+def owed(connection: Connection, enterprise: str, now: datetime, most: int) -> tuple[int, int]:
+    """How many items an enterprise owes an answer for, and how many of them are late; neither is counted beyond `most`."""
+    counted = _owed(enterprise).with_only_columns(work_items.c.due_at).limit(most).subquery()
+    late = func.count().filter(counted.c.due_at <= now)
+    row = connection.execute(select(func.count(), late).select_from(counted)).one()
+    return row[0], row[1]
+
+
+def items_of(connection: Connection, enterprise: str, items: Collection[str]) -> list[ListedItem]:
+    """Those of these work items that are this enterprise's, open or not."""
+    wanted = select(work_items).where(work_items.c.item_id.in_(items), work_items.c.enterprise == enterprise)
+    return [_item(row) for row in connection.execute(wanted)]
+
+
+def _item(row: Row[Any]) -> ListedItem:
+    return ListedItem(unbind.Item.model_validate_json(row.data), root(row.case_id), row.cursor)
 
 
 def item_of(connection: Connection, enterprise: str, item: str) -> ListedItem | None:
@@ -103,7 +149,7 @@ def item_of(connection: Connection, enterprise: str, item: str) -> ListedItem | 
     row = connection.execute(
         select(work_items).where(work_items.c.item_id == item, work_items.c.enterprise == enterprise)
     ).one_or_none()
-    return ListedItem(unbind.Item.model_validate_json(row.data), root(row.case_id), row.cursor) if row else None
+    return _item(row) if row else None
 
 
 def items_of_request(connection: Connection, enterprise: str, case: str) -> list[unbind.Item]:
@@ -153,6 +199,14 @@ def open_questions(connection: Connection, party: str, after: int, limit: int) -
         .limit(limit)
     )
     return [_listed(row) for row in rows]
+
+
+def owed_answers(connection: Connection, party: str, most: int) -> int:
+    """How many questions a party has yet to answer; not counted beyond `most`."""
+    wanted = _QUESTIONS.with_only_columns(questions.c.question_id).where(
+        worklist.c.open.is_(True), questions.c.party == party, questions.c.open.is_(True)
+    )
+    return connection.execute(select(func.count()).select_from(wanted.limit(most).subquery())).scalar_one()
 
 
 def question_of(connection: Connection, party: str, question: str) -> ListedQuestion | None:

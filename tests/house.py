@@ -30,6 +30,7 @@ from domain.privacy import IdTail, PhoneNumber
 from domain.registry import Registry
 from domain.renewal import CheckMethod, Hear, IdentityProof, Verdict
 from gateway.desk import AnswerDesk, EngineBusy
+from gateway.held import Held
 from gateway.intake import Admitted, Intake, Wish
 from gateway.services import Services
 from runtime import engine
@@ -197,6 +198,7 @@ class House:
         self.intake = Intake(self.database, self.keys, self.registry, self.client)
         self.desk = AnswerDesk(self.client, self.database)
         self._submitted = 0
+        self.overview = Held()
 
     @property
     def services(self) -> Services:
@@ -210,6 +212,7 @@ class House:
             intake=self.intake,
             desk=self.desk,
             engine=self.client,
+            overview=self.overview,
         )
 
     @asynccontextmanager

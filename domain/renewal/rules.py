@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from domain import casework
-from domain.case import Actor
+from domain.case import Actor, ActorKind
 from domain.privacy import mask_text
 from domain.refusal import Refusal, RefusalCode
 from domain.registry import RenewalPolicy
@@ -77,9 +77,12 @@ def submit(command: Submit, at: datetime, policy: RenewalPolicy) -> Decision:
     for wrong, code, field, sentence, remedy in refusals:
         if wrong:
             return Refusal(code=code, field=field, sentence=sentence, remedy=remedy)
-    carrier = Actor(kind="carrier", code=command.carrier)
+    by = Actor(kind=ActorKind.CARRIER, code=command.carrier)
+    if command.channel:
+        by = Actor(kind=ActorKind.CHANNEL, code=command.channel)
     proof = command.identity.model_copy(update={"checked_by": mask_text(command.identity.checked_by)})
-    return (Submitted(at=at, actor=carrier, **{**dict(command), "identity": proof}),)
+    facts = {name: value for name, value in command if name not in ("channel", "identity")}
+    return (Submitted(at=at, actor=by, identity=proof, **facts),)
 
 
 def decide(state: State, command: Command, at: datetime, policy: RenewalPolicy) -> Decision:

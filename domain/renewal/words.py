@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from domain import casework
-from domain.case import AppCode, CarrierCode, CaseId, Event, Model, Transitions
+from domain.case import AppCode, CarrierCode, CaseId, Event, Model, PartyCode, Transitions
 from domain.refusal import Refusal
 from domain.unbind import ItemState
 
@@ -120,7 +120,7 @@ class State(Model):
 
 
 class Submitted(Event):
-    """The carrier handed the holder's wish over."""
+    """The holder's wish is here: their carrier handed it over, or they came through a channel, as the actor says."""
 
     type: Literal["submitted"] = "submitted"
     case: CaseId
@@ -226,10 +226,12 @@ RenewalEvent = Annotated[
 
 
 class Submit(Model):
-    """What the carrier's system asks for, already masked: the number itself is in the vault."""
+    """What is asked for, already masked: the number itself is in the vault. `channel`: which one the holder came
+    through; without one their carrier hands it in."""
 
     case: CaseId
     carrier: CarrierCode
+    channel: PartyCode | None = None
     masked_number: str
     activated_at: AwareDatetime
     apps: tuple[AppCode, ...]

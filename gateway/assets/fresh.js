@@ -5,7 +5,10 @@
   const watched = document.querySelector("[data-events]");
   if (!watched || !window.EventSource) return;
   let fetching = false, again = false;
-  const busy = (part) => part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
+  const typed = (one) => one.matches("select") ? [...one.options].some((o) => o.selected !== o.defaultSelected && o.index)
+    : one.matches("[type=checkbox], [type=radio]") ? one.checked !== one.defaultChecked : one.value !== one.defaultValue;
+  const busy = (part) => (part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea"))
+    || [...part.querySelectorAll("input, select, textarea")].some(typed);
   async function refresh() {
     if (fetching) { again = true; return; }
     fetching = true;
@@ -16,9 +19,9 @@
       for (const part of document.querySelectorAll("[data-fresh]")) {
         const found = page.getElementById(part.id);
         if (!found || busy(part) || found.innerHTML === part.innerHTML) continue;
-        const open = [...part.querySelectorAll("details[open][id]")].map((one) => one.id);
+        const folded = [...part.querySelectorAll("details[id]")].map((one) => [one.id, one.open]);
         part.replaceChildren(...found.childNodes);
-        for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+        for (const [id, open] of folded) document.getElementById(id)?.toggleAttribute("open", open);
       }
     } finally {
       fetching = false;
@@ -27,5 +30,6 @@
   }
   const events = new EventSource(watched.dataset.events);
   events.addEventListener("changed", refresh);
+  events.addEventListener("open", refresh); // what changed after the page was drawn, before the line stood
   addEventListener("pagehide", () => events.close());
 })();

@@ -57,5 +57,5 @@ async def respond(request: Request, problem: Problem, retry_after: int | None = 
 
 def _to_sign_in(request: Request) -> Response:
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    back = path if request.method in ("GET", "HEAD") else "/desk"
-    return RedirectResponse(f"/sign-in?next={quote(back, safe='/')}", 303)
+    back = f"?next={quote(path, safe='/')}" if request.method in ("GET", "HEAD") else ""
+    return RedirectResponse(f"/sign-in{back}", 303)

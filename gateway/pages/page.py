@@ -28,8 +28,8 @@ from domain.messages import Language
 from gateway import sessions
 from gateway.auth import Using
 from gateway.caller import Caller
+from gateway.pages import labels, words
 from gateway.pages import visit as visits
-from gateway.pages import words
 from gateway.problems import Problem, fail, place
 from gateway.services import Services
 from gateway.sessions import FIELD, Live
@@ -117,7 +117,7 @@ class Page:
 
     def may(self, scope: str) -> bool:
         """Whether whoever is signed in may do this."""
-        return self.live is not None and Scope(scope) in SCOPES[self.live.session.role]
+        return self.live is not None and Scope(scope) in self.live.caller.scopes
 
     async def form(self) -> FormData:
         """What was sent, if it is from a page of ours. Raises ProblemError 403."""
@@ -197,13 +197,14 @@ async def opened(request: Request, services: Using) -> Page:
     language = (
         Language(chosen) if chosen in tuple(Language) else words.preferred(request.headers.get("accept-language", ""))
     )
+    nonce = sessions.read(request, services, FORM_COOKIE) or secrets.token_urlsafe(16)
     return Page(
         request=request,
         services=services,
         language=language,
         live=await sessions.of(request, services),
-        visit=visits.read(request, services),
-        nonce=sessions.read(request, services, FORM_COOKIE) or secrets.token_urlsafe(16),
+        visit=visits.read(request, services, nonce),
+        nonce=nonce,
     )
 
 
@@ -245,7 +246,7 @@ def explained(page: Page, problem: Problem) -> str:
     """A problem in the page's language: what is wrong, and what to do. The words are by its code."""
     key = f"problem:{problem.code}"
     said = words.translations(page.language).gettext(key)
-    return said if said != key else f"{problem.detail} {problem.remedy}"
+    return said if said != key else labels.PROBLEMS.get(problem.code, f"{problem.detail} {problem.remedy}")
 
 
 def ago(page: Page, at: datetime) -> str:

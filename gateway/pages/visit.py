@@ -6,7 +6,6 @@ here, and the cases somebody may look into until a time: those they opened, and 
 
 from __future__ import annotations
 
-import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
 
@@ -47,13 +46,17 @@ class Visit(BaseModel):
         return self.cases.get(case, 0) > now.timestamp()
 
 
-def read(request: Request, services: Services) -> Visit:
-    """The visit of a request; a fresh one without a cookie, or with one that is not ours."""
+def read(request: Request, services: Services, nonce: str) -> Visit:
+    """The visit of a request; a fresh one without a cookie, or with one that is not ours.
+
+    One browser has one `nonce`: its first form, sent twice before it is answered, comes from one visit.
+    """
+    fresh = Visit(origin=f"v-{nonce}")
     try:
         word = sessions.read(request, services, COOKIE)
-        return Visit.model_validate_json(urlsafe_b64decode(word)) if word else _fresh()
+        return Visit.model_validate_json(urlsafe_b64decode(word)) if word else fresh
     except (ValueError, ValidationError):
-        return _fresh()
+        return fresh
 
 
 def give(response: Response, services: Services, visit: Visit) -> None:
@@ -65,7 +68,3 @@ def give(response: Response, services: Services, visit: Visit) -> None:
 def end(response: Response, services: Services) -> None:
     """Let the browser forget it: for telephones that several people use."""
     sessions.take_away(response, services, COOKIE)
-
-
-def _fresh() -> Visit:
-    return Visit(origin="v-" + secrets.token_urlsafe(12))

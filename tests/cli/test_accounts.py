@@ -83,3 +83,19 @@ def test_who_signs_in_at_a_provider_has_no_password(run: Run) -> None:
     assert run("add", "worker-lin", "--role", "case_worker", **provider).exit_code == 0
     assert run("link", "worker-lin", "he@example.org", **provider).exit_code == REFUSED
     assert run("link", "worker-lin", "lin@example.org", **provider).exit_code == 0
+
+
+def test_a_clerk_is_of_an_enterprise_that_the_registry_has(run: Run, folder: Path) -> None:
+    clerk = ("add", "clerk-li", "--role", "enterprise")
+    for words in (
+        clerk,
+        (*clerk, "--enterprise", "nobody-here"),
+        ("add", "jd", *clerk[2:], "--enterprise", "tencent"),
+    ):
+        refused = run(*words)
+        assert refused.exit_code == REFUSED and "Traceback" not in refused.output, words
+    assert run("add", "worker-he", "--role", "case_worker", "--enterprise", "tencent").exit_code == REFUSED
+    assert "password" in json.loads(run(*clerk, "--enterprise", "tencent", "--json").output)
+    (listed,) = json.loads(run("list", "--json").output)
+    assert (listed["account"], listed["role"], listed["enterprise"]) == ("clerk-li", "enterprise", "tencent")
+    assert opened(folder, lambda c: accounts.find(c, "clerk-li")).tenant == "tencent"

@@ -102,6 +102,14 @@ def test_a_mistake_names_its_place(line: str, place: str, said: str) -> None:
     assert said in error
 
 
+def test_a_category_has_to_exist() -> None:
+    shop = '[[categories]]\ncode = "shopping"\nname = "购物"\n'
+    text = SMALL.replace('name = "三" }', 'name = "三", category = "shopping" }')
+    assert registries.load(text + shop).app("b-one").category == "shopping"
+    assert registries.load(text + shop).app("a-one").category == ""
+    assert "app 'b-one' has the category 'shopping', which does not exist: add it" in refused(text)
+
+
 def test_an_enterprise_without_apps_and_a_code_in_capitals() -> None:
     assert "registry, enterprises.1.apps: " in refused(SMALL.replace('[{ code = "b-one", name = "三" }]', "[]"))
     assert "registry, enterprises.1.code: " in refused(SMALL.replace('code = "beta"', 'code = "Beta"'))

@@ -187,19 +187,24 @@ def test_what_submit_refuses(changed: dict[str, object], code: RefusalCode, fiel
         checked(T0 - DAY),
         checked(T0),
         checked(T0 + timedelta(seconds=60)),
+        {"channel": "mini-program"},
     ],
-    ids=["plain", "one app", "most apps", "activated now", "identity a day old", "now", "clocks a minute apart"],
+    ids=["plain", "one app", "most apps", "activated now", "identity a day old", "now", "clocks apart", "a channel"],
 )
 def test_what_submit_takes(changed: dict[str, object]) -> None:
     decision = submit(**changed)
     assert not isinstance(decision, Refusal)
     (event,) = decision
     assert isinstance(event, renewal.Submitted)
-    assert (event.at, str(event.actor)) == (T0, "carrier:china-mobile")
+    by = "channel:mini-program" if "channel" in changed else "carrier:china-mobile"
+    assert (event.at, str(event.actor)) == (T0, by)
     state = renewal.evolve(None, event)
     command = submission().model_copy(update=changed)
     assert (state.status, state.submitted_at) == (RenewalStatus.SUBMITTED, T0)
-    assert {name: getattr(state, name) for name in Submit.model_fields} == dict(command)
+    kept = Submit.model_fields.keys() - {"channel"}
+    assert {name: getattr(state, name) for name in kept} == command.model_dump(include=kept) | {
+        "identity": command.identity
+    }
 
 
 # ── eligibility ──────────────────────────────────────────────────────────────────────────────────────

@@ -14,17 +14,11 @@ from domain import casework, dispute, question, story, unbind
 from domain.case import SYSTEM, Actor, ActorKind, CaseKind, Linked, LinkKind, Told
 from domain.messages import MessageKey
 from runtime import cases_doc
-from store.projection import PROJECTIONS
+from tests.samples import event_types
 
 AT = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
 CHEN = Actor(kind=ActorKind.CASE_WORKER, code="worker-chen")
 PAPER = "P0123456789AB"
-
-
-def event_types(kind: CaseKind) -> list[type[Any]]:
-    """The event classes of a kind."""
-    union = typing.get_args(PROJECTIONS[kind].events._type)[0]
-    return list(typing.get_args(union))
 
 
 def named(sentence: str) -> str:

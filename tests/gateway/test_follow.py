@@ -16,7 +16,7 @@ from domain.case import CaseKind
 from domain.complaint import ComplaintStatus
 from domain.dispute import DisputeStatus
 from domain.query import AnswerState, QueryStatus
-from domain.renewal import ENDED, RenewalStatus
+from domain.renewal import ENDED, NotEligible, RenewalStatus
 from domain.unbind import ItemState
 from store import clients, vault
 from store.database import Database
@@ -223,4 +223,5 @@ def test_every_status_has_words() -> None:
         assert set(citizen.STATUS[kind]) == set(words)
         assert set(citizen.NEXT[kind]) == set(words) - ends
     assert set(citizen.STATUS[CaseKind.COMPLAINT]) == set(ComplaintStatus)
+    assert set(citizen.NOT_ELIGIBLE) == set(NotEligible)
     assert set(citizen.ITEMS) == set(ItemState) and set(citizen.ANSWERS) == set(AnswerState)

@@ -10,8 +10,13 @@ import pytest
 from sqlalchemy import func, select
 
 from activities.ports import HolderAnswer, HolderVerdict, Refused
+from domain import identity
 from domain.case import CaseKind
+from domain.identity import IdentityStatus
 from domain.proof import Purpose
+from gateway import identity as checks
+from gateway.caller import Caller
+from gateway.services import Services
 from store import proofs
 from store.projection import load_state
 from store.tables import cases, ledger, slots, submissions, vault
@@ -280,6 +285,9 @@ async def test_a_counter_check(citizen: Citizen, doors: Doors) -> None:
     assert said(await citizen.start(who=WORKER, **{**how, "channel": None})) == (422, "malformed", "channel")
     assert said(await citizen.start(who=WORKER, **{**how, "channel": "push-0"})) == (422, "malformed", "channel")
     assert said(await citizen.start(who=WORKER, channel=CHANNEL)) == (422, "malformed", "method")
+    assert (await citizen.start(who=WORKER, **{**how, "channel": "website"})).status_code == 202, (
+        "the site needs none"
+    )
     check = (await citizen.start(who=WORKER, **how)).json()["check"]
     attest = f"{CHECKS}/{check}/attest"
     assert said(await citizen.enter(check, "123456")) == (403, "not_allowed", "")
@@ -329,3 +337,29 @@ async def test_started_without_a_worker_and_taken_up_later(idle: Doors) -> None:
     async with idle.house.working():
         await eventually(lambda: idle.house.centre.texts)
         assert (await citizen.enter(check, citizen.code(check))).json()["status"] == "verified"
+
+
+# ── on the site ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_page_of_a_code_goes_on_by_itself_while_the_carriers_are_asked(
+    idle: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    english = {"accept-language": "en", "accept": "text/html"}
+    start = await idle.http.get("/", headers=english)
+    csrf = re.findall(r'name="csrf" value="([^"]+)"', start.text)[0]
+    form = {"csrf": csrf, "number": NUMBER, "id_tail": "01123X", "target": "accounts"}
+    begun = await idle.http.post("/", data=form, headers=english)
+    page = begun.headers["location"]
+    assert "Enter the code" in (await idle.http.get(page, headers=english)).text
+    own = checks.own
+
+    async def confirming(services: Services, partner: Caller, check: str) -> identity.State:
+        state = await own(services, partner, check)
+        return state.model_copy(update={"status": IdentityStatus.CONFIRMING})
+
+    monkeypatch.setattr(checks, "own", confirming)
+    waiting = await idle.http.get(page, headers=english)
+    assert "Your carrier is asked" in waiting.text and waiting.headers["refresh"] == f"3; url={page}"
+    sent_again = await idle.http.post(page, data={"csrf": csrf, "code": "123456"}, headers=english)
+    assert "Your carrier is asked" in sent_again.text

@@ -229,6 +229,18 @@ async def test_doors_without_a_token_count_by_address(idle: Doors, monkeypatch: 
     assert (await idle.http.get("/v1/work-items", headers=idle.bearer("push-0"))).status_code == 200
 
 
+async def test_citizens_forms_count_by_address_and_looking_does_not(
+    idle: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RATES, Window.FORMS, parse("4/minute"))
+    as_people = {"accept": "text/html", "accept-language": "zh"}
+    doors = ("/", "/follow", "/check/K0123456789AB", "/case/Q0123456789AB/withdraw")
+    assert [(await idle.http.post(path)).status_code for path in doors] == [403] * 4, "no form of ours"
+    refused = await idle.http.post("/", headers=as_people)
+    assert refused.status_code == 429 and "过于频繁" in refused.text and int(refused.headers["retry-after"]) > 0
+    assert [(await idle.http.get(path)).status_code for path in ("/", "/follow", "/hotlines")] == [200] * 3
+
+
 async def test_a_number_gets_only_so_many_codes_over_all_origins(
     idle: Doors, monkeypatch: pytest.MonkeyPatch, keys: KeyRing
 ) -> None:

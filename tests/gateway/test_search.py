@@ -16,7 +16,7 @@ from domain.case import CaseKind
 from domain.casework import Waiting
 from domain.privacy import PhoneNumber
 from gateway import export
-from store import audit, lists, queues
+from store import audit, lists, queues, saved
 from store.database import Database
 from store.keys import KeyRing
 from store.keyset import Place
@@ -121,10 +121,14 @@ PLANS = [
     (Search(queue=Queue.ALL), Sort.DUE, "ix_worklist_due"),
     (Search(queue=Queue.ALL), Sort.NEWEST, "ix_worklist_opened"),
     (Search(queue=Queue.MINE), Sort.DUE, "ix_worklist_queue"),
-    (Search(queue=Queue.UNASSIGNED), Sort.DUE, "ix_worklist_"),
+    (Search(), Sort.NEWEST, "ix_worklist_open_opened"),
+    (Search(queue=Queue.UNASSIGNED), Sort.DUE, "ix_worklist_unassigned"),
+    (Search(queue=Queue.ESCALATED), Sort.DUE, "ix_worklist_escalated"),
+    (Search(queue=Queue.PAUSED), Sort.DUE_LAST, "ix_worklist_paused"),
     (Search(queue=Queue.WAITING_FOR_CITIZEN), Sort.DUE, "ix_worklist_waiting"),
     (Search(queue=Queue.ALL, number="138****0001"), Sort.NEWEST, "ix_worklist_number"),
-    (Search(queue=Queue.ALL, enterprise="rare"), Sort.NEWEST, "case_parties"),
+    (Search(queue=Queue.ALL, enterprise="rare"), Sort.NEWEST, "worklist"),
+    (Search(queue=Queue.ALL, enterprise="usual"), Sort.NEWEST, "ix_worklist_opened"),
     (Search(queue=Queue.ALL, reference="Q0123456789AB"), Sort.NEWEST, "worklist"),
 ]
 
@@ -147,8 +151,9 @@ def test_indexes_are_used(database: Database) -> None:
     database.write_now(lambda c: c.exec_driver_sql("ANALYZE"))
     middle = Place(T0 + 1500 * HOUR, many[1500]["case_id"])
     for search, sort, index in PLANS:
-        wanted = ORDERS[sort].page(queues._wanted(search, ME, NOW), middle, 50)
-        few = bool(search.number or search.enterprise or search.reference)
+        found = database.read_now(lambda c, search=search: queues._found(c, search, ME, NOW))
+        wanted = ORDERS[sort].page(found, middle, 50)
+        few = bool(search.number or search.enterprise == "rare" or search.reference)
         plan = database.read_now(lambda c, wanted=wanted, few=few: explained(c, wanted, few))
         assert index in plan and not any(word in plan for word in ("SCAN worklist\n", "Seq Scan on worklist")), plan
         if not few:
@@ -157,6 +162,14 @@ def test_indexes_are_used(database: Database) -> None:
     own = lists.NEWEST.page(lists._wanted(Own("mini-program", CaseKind.QUERY)), middle, 50)
     plan = database.read_now(lambda c: explained(c, own, few=False))
     assert "ix_submissions_listed" in plan and "TEMP B-TREE" not in plan and "Sort Key" not in plan, plan
+
+
+def test_queues_are_counted_so_far_and_no_further(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "MOST_COUNTED", 3)
+    fill(database, [row(CaseKind.QUERY, T0 + n * HOUR, open=True, assignee=ME if n < 2 else "") for n in range(9)])
+    counted = database.read_now(lambda c: queues.counts(c, ME, NOW))
+    assert counted.keys() == {*Queue} - {Queue.ALL}
+    assert (counted[Queue.OPEN], counted[Queue.MINE], counted[Queue.PAUSED]) == (4, 2, 0)
 
 
 def explained(connection: Connection, wanted: Any, few: bool) -> str:
@@ -328,3 +341,47 @@ async def test_of_two_people_at_one_version_one_wins(doors: Doors) -> None:
     same = await doors.http.get(record.url, headers={**who, "if-none-match": record.headers["etag"]})
     assert same.status_code == 304 or same.headers["etag"] != record.headers["etag"]
     doors.house.verify()
+
+
+# ── searches that are kept ───────────────────────────────────────────────────────────────────────────
+
+
+@ON_SQLITE
+async def test_searches_are_kept_for_oneself(idle: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saved, "MOST", 2)
+
+    async def keep(name: str, query: str, who: str = ME) -> httpx.Response:
+        return await idle.http.put(
+            "/v1/saved-searches", json={"name": name, "query": query}, headers=idle.bearer(who)
+        )
+
+    async def kept(who: str = ME) -> list[tuple[str, str]]:
+        answer = await idle.http.get("/v1/saved-searches", headers=idle.bearer(who))
+        return [(one["name"], one["query"]) for one in answer.json()["searches"]]
+
+    assert (await keep("late", "sort=-due&kind=dispute&status=")).status_code == 204
+    assert (await keep(" late ", "kind=dispute&queue=overdue&due_after=2026-11-20T08:00:00%2B08:00")).is_success
+    assert await kept() == [("late", "queue=overdue&kind=dispute&due_after=2026-11-20T00%3A00%3A00Z")]
+    (_, query) = (await kept())[0]
+    assert (await idle.http.get(f"/v1/cases?{query}", headers=idle.bearer(ME))).status_code == 200
+    assert (await keep("all", "")).is_success
+    full = await keep("more", "kind=query")
+    assert (full.status_code, full.json()["code"]) == (409, "too_many_searches")
+    assert await kept("worker-lin") == []
+    for query in (
+        "number=138****8000",
+        "number=13800138000",
+        "kind=danced",
+        "limit=5",
+        "after=x",
+        "kind",
+        "kind=x;y",
+    ):
+        refused = await keep("wrong", query)
+        assert (refused.status_code, refused.json()["field"]) == (422, "query")
+    for name in ("", "  ", "13800138000", "a" * 41, "Mrs 138-0013 8000"):
+        assert (await keep(name, "")).status_code == 422
+    for _ in range(2):
+        gone = await idle.http.delete("/v1/saved-searches", params={"name": "late"}, headers=idle.bearer(ME))
+        assert gone.status_code == 204
+    assert await kept() == [("all", "")]

@@ -85,7 +85,8 @@ def test_what_cannot_be_made_is_refused(chen: Database, keys: KeyRing) -> None:
     made: list[tuple[str, Role, str]] = [
         (WHO, Role.CASE_WORKER, "already"),
         ("王小明", Role.CASE_WORKER, "is no code"),
-        ("tencent", Role.ENTERPRISE, "has no account"),
+        ("sandbox-mobile", Role.CARRIER, "has no account"),
+        ("clerk-li", Role.ENTERPRISE, "say which"),
         ("mini-program", Role.AUDITOR, "code of a channel"),
     ]
     for code, role, why in made:
@@ -112,6 +113,23 @@ def test_what_cannot_be_made_is_refused(chen: Database, keys: KeyRing) -> None:
         with pytest.raises(AccountError, match=r"disabled for good|no account"):
             database.write_now(change)
     link("worker-lin", "https://id.example")  # the subject is free again
+
+
+def test_a_clerk_is_somebody_of_one_enterprise(chen: Database, keys: KeyRing) -> None:
+    def add(code: str, role: Role, tenant: str) -> None:
+        chen.write_now(lambda c: accounts.add(c, keys, code, role, HANDED, "operator:root", T0, tenant))
+
+    chen.write_now(lambda c: clients.issue(c, "tencent", Role.ENTERPRISE, T0))
+    add("clerk-li", Role.ENTERPRISE, "tencent")
+    for code, role, why in (("worker-he", Role.CASE_WORKER, "no clerk"), ("tencent", Role.ENTERPRISE, "already")):
+        with pytest.raises(AccountError, match=why):
+            add(code, role, "tencent")
+    found = chen.read_now(lambda c: accounts.find(c, "clerk-li"))
+    assert found is not None and (found.role, found.tenant) == (Role.ENTERPRISE, "tencent")
+    session_id, begun = chen.write_now(lambda c: sessions.begin(c, "clerk-li", found.role, T0, found.tenant))
+    assert chen.read_now(lambda c: sessions.find(c, session_id, T0)) == begun and begun.tenant == "tencent"
+    (noted,) = chen.read_now(lambda c: trail.page(c, Wanted(about="clerk-li"), None, 9))
+    assert noted.detail == "enterprise tencent"
 
 
 def test_a_reset_unlocks_and_ends_sessions(chen: Database, keys: KeyRing) -> None:

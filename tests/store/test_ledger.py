@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from domain import unbind
-from domain.case import CaseKind, Event
+from domain.case import CaseKind, Event, root
 from domain.unbind import Notice
 from store import ledger, views
 from store.database import Database
@@ -73,6 +73,19 @@ def test_the_read_models_follow(database: Database, write: Write) -> None:
     row = database.read_now(lambda c: c.execute(select(cases)).one())
     assert (row.case_id, row.kind, row.status, row.seq) == (PART, "unbind", "open", 3)
     assert (row.opened_at, row.changed_at) == (T0, T0 + HOUR)
+
+
+def test_a_case_reads_differently_when_an_unbind_request_of_it_does(
+    database: Database, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "PARTS_AT_ONCE", 1)
+    seen = []
+    for events in ((OPENED,), (TOLD, TAKEN)):
+        seen.append(database.read_now(lambda c: views.version_with_parts(c, root(PART))))
+        write(step(f"step-{len(seen)}", *events))
+    seen.append(database.read_now(lambda c: views.version_with_parts(c, root(PART))))
+    assert len(set(seen)) == 3
+    assert database.read_now(lambda c: views.version_with_parts(c, root(OTHER))) == seen[0] == ""
 
 
 def test_a_step_is_written_once_and_read_back(database: Database, write: Write) -> None:
