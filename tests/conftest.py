@@ -157,8 +157,15 @@ messages and words; what differs is in `store/`, and every door is tried on both
 
 
 LONGEST = (
+    "pages/test_renewal",
     "chaos/test_kill",
     "chaos/test_personal_data",
+    "pages/test_citizen",
+    "pages/test_disputes",
+    "pages/test_case",
+    "pages/test_work",
+    "pages/test_desk",
+    "pages/test_overview",
     "replay/test_replay",
     "doors/test_schema",
     "cli/test_starter",

@@ -21,6 +21,7 @@ from runtime.stack import Stack
 from tests.pages import browser as browsers
 
 MOST_BYTES = 100_000
+SECONDS = 300
 SERIOUS = ("serious", "critical")
 WIDTHS = (390, 1280)
 LANGUAGES = ("zh", "en")
@@ -138,3 +139,10 @@ def site(running: Stack, chromium: Browser) -> Iterator[Site]:
     for context in chromium.contexts:
         context.close()
     assert not one.wrong, "\n".join(one.wrong)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test of a process also waits for its stack and its browser."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SECONDS))
