@@ -5,7 +5,9 @@ pollers for the others, and the page of an enterprise's own identity check.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -21,12 +23,39 @@ from sandbox.observed import Observed
 
 HANG_SECONDS = 30.0
 RETRY_AFTER = "2"
+BUSTLE_SECONDS = 60.0
+"""So long after a message from outside there may be more."""
+
+IDLE_ROUNDS = 4
+"""Rounds left out while nothing goes on: looking for nothing took a fifth of a core here, and another in the gateway."""
 
 Data = Mapping[str, Any]
 Answers = list[dict[str, Any]]
 """What is said at once to the questions of a message."""
 
 Take = Callable[[Enterprise, Data], None]
+
+
+class Bustle:
+    """Whether anything goes on: while nothing does, whoever has to look looks less often, and again as soon as it does."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self._noticed = asyncio.Event()
+
+    def noticed(self) -> None:
+        """Something goes on."""
+        self._last = time.monotonic()
+        self._noticed.set()
+
+    async def awaited(self, seconds: float) -> None:
+        """Wait for it, so long at most; not at all while it goes on."""
+        if time.monotonic() - self._last < BUSTLE_SECONDS:
+            return
+        self._noticed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._noticed.wait()
 
 
 class Enterprises:
@@ -52,6 +81,7 @@ class Enterprises:
             known.code: Enterprise(known.code, behaviour_of(known.code, behaviours), accounts[known.code], around)
             for known in parties
         }
+        self.bustle = Bustle()
         self._pulling = [self._enterprises[e.code] for e in registry.enterprises if e.channel is Channel.PULL]
         self._looking = [self._enterprises[e.code] for e in registry.enterprises if e.channel is not Channel.PUSH]
         self._on_message: Mapping[str, Callable[[Enterprise, Data], Answers | None]] = {
@@ -116,6 +146,7 @@ class Enterprises:
         while True:
             await asyncio.gather(*(self._look(enterprise, what, take) for enterprise in who))
             await asyncio.sleep(every)
+            await self.bustle.awaited(every * IDLE_ROUNDS)
 
     async def _look(self, enterprise: Enterprise, what: str, take: Take) -> None:
         """One enterprise's list; a gateway that is away is asked again in the next round."""

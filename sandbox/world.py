@@ -247,6 +247,8 @@ class World:
 
     async def _note_url(self, request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
         self.observed.urls.append(f"{request.url.path}?{request.url.query}")
+        if request.method == "POST" and not request.url.path.startswith("/world/"):
+            self._enterprises.bustle.noticed()
         return await call(request)
 
     async def _steer_sms(self, order: SmsOrder) -> None:

@@ -60,7 +60,7 @@ _PLAIN: dict[str, Any] = {
     "truncate_legend": -1,
     "truncate_label": MOST_LETTERS,
     "disable_xml_declaration": True,
-    "value_formatter": lambda value: f"{value:,.0f}",
+    "value_formatter": lambda value: f"{value:,.0f}" if value == int(value) else "",  # there is no half a case
     "print_values": False,
     "min_scale": 2,
     "max_scale": 7,

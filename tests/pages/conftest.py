@@ -121,7 +121,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """One browser for all tests of this process. No browser is a failure, never a skip."""
     path = browsers.found()
