@@ -133,16 +133,23 @@ def update() -> list[str]:
     """Take out what nobody says any more; what has no Chinese yet."""
     wanted = {message.id for message in said() if message.id}
     for path, catalogue in catalogues():
-        if path.stem in MADE_ELSEWHERE:
-            continue
         kept = Catalog(Language.ZH.value, charset="utf-8", fuzzy=False)
         for message in catalogue:
-            if message.id and message.id in wanted:
+            if message.id and (path.stem in MADE_ELSEWHERE or message.id in wanted):
                 kept.add(message.id, message.string)
         with path.open("wb") as file:
-            write_po(file, kept, width=0, omit_header=False, sort_output=True)
+            file.write(HEADER)
+            write_po(file, kept, width=0, omit_header=True, sort_output=True)
     return missing()
 
+
+HEADER = b"""msgid ""
+msgstr ""
+"Language: zh\\n"
+"Content-Type: text/plain; charset=utf-8\\n"
+
+"""
+"""Of every catalogue: what gettext has to know, and no dates that change by themselves."""
 
 MADE_ELSEWHERE = frozenset({"problems", "story"})
 """Catalogues whose sentences stand in the domain's tables and problems, not in pages."""
