@@ -178,10 +178,10 @@ def preflight(as_json: AsJson = False) -> None:
 
 
 def _introduce(stack: Stack) -> None:
-    from domain.access import PEOPLE
+    from domain.access import SCOPES, Scope
     from runtime.credentials import SANDBOX_CLERKS, SANDBOX_PEOPLE
 
-    desk = ", ".join(code for code, role in SANDBOX_PEOPLE.items() if role in PEOPLE)
+    desk = ", ".join(code for code, role in SANDBOX_PEOPLE.items() if Scope.DESK_READ in SCOPES[role])
     for line in (
         f"Open  {stack.api}",
         "",
