@@ -35,14 +35,16 @@ def _filters() -> type[BaseModel]:
 Filters = _filters()
 
 
-def _no_number(name: str) -> str:
-    """Raises ValueError for a name that tells somebody's number: names stand in URLs."""
+def _fit(name: str) -> str:
+    """Raises ValueError for a name nobody could read, or that tells somebody's number: names stand in URLs."""
+    if not name.isprintable():
+        raise ValueError("it holds what cannot be read")
     if re.search(r"[0-9]{7}", re.sub(r"[\s+-]", "", name)):
         raise ValueError("it holds a number")
     return name.strip()
 
 
-Name = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^.*\S.*$"), AfterValidator(_no_number)]
+Name = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^.*\S.*$"), AfterValidator(_fit)]
 
 
 class SavedSearch(BaseModel):
@@ -83,7 +85,8 @@ async def save_search(body: SavedSearch, staff: AsReader, services: Using) -> No
 @router.delete("/saved-searches", status_code=204)
 async def forget_search(name: Annotated[str, Query(max_length=40)], staff: AsReader, services: Using) -> None:
     """Forget a search; one that is not there is forgotten too."""
-    await services.database.write(lambda c: saved.forget(c, staff.code, name))
+    if name.isprintable():
+        await services.database.write(lambda c: saved.forget(c, staff.code, name))
 
 
 def checked(query: str) -> str:

@@ -23,7 +23,7 @@ from sandbox.observed import Observed
 
 HANG_SECONDS = 30.0
 RETRY_AFTER = "2"
-BUSTLE_SECONDS = 60.0
+BUSTLE_SECONDS = 10.0
 """So long after a message from outside there may be more."""
 
 IDLE_ROUNDS = 4

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from runtime.api import ApiError
+from runtime.credentials import SANDBOX_CLERKS
 from runtime.stack import SANDBOX_REGISTRY, Stack
 from store.database import Database
 
@@ -23,6 +24,12 @@ PLAIN = httpx.Client(timeout=30, trust_env=False, verify=False)
 
 CHANGING = ("silent", "late", "extending", "forging")
 """Kinds of enterprises whose items end overdue, or change after the summary."""
+
+
+def settles(enterprise: str) -> bool:
+    """Whether an enterprise of the sandbox answers by itself, once and in time."""
+    return enterprise.rpartition("-")[0] not in CHANGING and enterprise not in SANDBOX_CLERKS.values()
+
 
 PATIENT = {'answer_within = "PT25S"': 'answer_within = "PT5M"'}
 """Clocks of work items that outlast a crash, and a slow machine."""

@@ -23,7 +23,7 @@ from domain.registry import NumberForm
 from runtime.stack import Stack
 from sandbox.behaviour import Held
 from tests.chaos import scan
-from tests.chaos.conftest import CHANGING, PATIENT, PLAIN, registry, stack_of, until
+from tests.chaos.conftest import PATIENT, PLAIN, registry, settles, stack_of, until
 from tests.chaos.people import (
     CARRIER,
     CHANNEL,
@@ -108,7 +108,7 @@ class Life:
         self.partners.refused(CARRIER, "/v1/renewals", self._renewal(name=NAME))
         self.partners.refused(CARRIER, "/v1/renewals", self._renewal(number=NUMBER + "0"))
         listed = self.partners.get(CARRIER, "/v1/apps")
-        apps = [one["app"] for one in listed if one["enterprise"].rpartition("-")[0] not in CHANGING]
+        apps = [one["app"] for one in listed if settles(one["enterprise"])]
         self.cases["renewal"] = self.partners.post(CARRIER, "/v1/renewals", self._renewal(apps=apps))["case"]
 
     def _renewal(self, **changed: Any) -> dict[str, Any]:

@@ -89,8 +89,9 @@ def test_a_batch(terminal: Terminal, tmp_path: Path) -> None:
 def test_withdraw(terminal: Terminal) -> None:
     words = ("renew", "--activated-on", "2026-08-01", "--apps", SLOW, "--json", "--number", terminal.number())
     case = terminal(*words).json["case"]
-    assert terminal("withdraw", case, "--json").json["status"] == "withdrawn"
-    until(lambda: terminal("show", case, "--json").json["ended_at"])
+    assert terminal("withdraw", case, "--json").json["case"] == case
+    ended = until(lambda: (seen := terminal("show", case, "--json").json)["ended_at"] and seen)
+    assert ended["status"] == "withdrawn"
     assert terminal("withdraw", case).code in (0, 3)
 
 

@@ -114,9 +114,9 @@ class Site:
             self.wrong.append(f"asked another host: {url}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One stack for all tests of this process: each takes numbers of its own."""
+    """One stack for a file of tests: each takes numbers of its own."""
     with Stack(tmp_path_factory.mktemp("pages")) as stack:
         yield stack
 
