@@ -119,7 +119,10 @@ def test_wholly_without_scripts_and_in_english(site: Site) -> None:
     expect(page.locator(".panel h1")).to_have_text("We have your query")
     expect(page.get_by_text("Reload the page to see news")).to_be_visible()
     case = reference(page)
-    until(lambda: page.reload() and page.get_by_text(re.compile("You were sent the result|Closed")).count(), RESULT_MS / 1000)
+    until(
+        lambda: page.reload() and page.get_by_text(re.compile("You were sent the result|Closed")).count(),
+        RESULT_MS / 1000,
+    )
     text = until(lambda: next((one for one in site.phone(number) if case in one), None))
     assert "139****0102" in text and number not in text
     expect(page.locator("#case-parts")).to_contain_text("2 of 2 have answered")
