@@ -7,6 +7,7 @@ gateway is started anew over them, people sign in, and one after the other every
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import random
@@ -100,7 +101,13 @@ def _first(connection: Connection, case: str) -> dict[str, Any]:
     found = select(cases.c.data).where(cases.c.case_id.in_([case, f"{case}-unbind-0"])).order_by(cases.c.case_id)
     renewed, unbound = connection.execute(found).scalars()
     item = connection.execute(select(work_items.c.data).where(work_items.c.case_id == f"{case}-unbind-0")).scalars()
-    return {"renewal": renewed, "unbind": unbound, "item": Item.model_validate_json(item.first() or "")}
+    asked = json.dumps({**json.loads(renewed), "identity": None})
+    return {
+        "renewal": renewed,
+        "query": asked,
+        "unbind": unbound,
+        "item": Item.model_validate_json(item.first() or ""),
+    }
 
 
 def _chunk(
@@ -116,7 +123,7 @@ def _chunk(
         kind = "renewal" if number % 2 else "query"
         case = f"{'R' if number % 2 else 'Q'}{number:012}"
         due = datetime.now(UTC) + chance.uniform(-10, 20) * 24 * HOUR if open_ else None
-        found[cases].append(_case(case, kind, at, first["renewal"]))
+        found[cases].append(_case(case, kind, at, first[kind]))
         found[worklist].append(
             {
                 "case_id": case,

@@ -175,3 +175,16 @@ def test_every_kind_has_its_page(site: Site, terminal: Terminal, running: Stack)
     assert not LATIN.search(
         re.sub(r"[A-Za-z0-9-]*-[a-z0-9-]+|wechat|tencent|http_\d+", "", wu.locator("#story").inner_text())
     )
+
+
+def test_a_request_that_is_overdue_is_marked(site: Site, terminal: Terminal) -> None:
+    words = ("renew", "--activated-on", "2026-08-01", "--apps", "banxia-zhaopin", "--json")
+    case = terminal(*words, "--number", terminal.number()).json["case"]
+    page = site.sign_in(CHEN, f"/desk/case/{case}")
+
+    def marked() -> int:
+        page.reload()
+        return page.locator("main .tag.bad", has_text="逾期").count()
+
+    until(marked, limit=90, every=1)
+    site.look(page, "desk-case-overdue")
