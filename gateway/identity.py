@@ -26,6 +26,7 @@ from gateway.caller import Caller
 from gateway.desk import CaseEnded, EngineBusy
 from gateway.intake import Opening
 from gateway.limits import Window
+from gateway.opening import located
 from gateway.pages.page import WEBSITE
 from gateway.problems import Problem, ProblemError, fail, of_refusal
 from gateway.renewals import busy
@@ -207,11 +208,9 @@ async def begun(
     if isinstance(admitted, Refusal):
         raise ProblemError(of_refusal(admitted), await _seconds_left(services, first, turn))
     state = await services.database.read(lambda c: load_state(c, CaseKind.IDENTITY, admitted.case))
-    url = f"/v1/identity-checks/{admitted.case}"
-    response.headers["location"] = url
-    if admitted.again:
-        response.headers["idempotent-replayed"] = "true"
-    return Accepted(check=admitted.case, status_url=url, expires_at=state.expires_at)
+    return Accepted(
+        check=admitted.case, status_url=located(response, admitted, "identity-checks"), expires_at=state.expires_at
+    )
 
 
 @router.get("/identity-checks/{check}")

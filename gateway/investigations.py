@@ -23,6 +23,7 @@ from gateway.auth import Using, may
 from gateway.caller import Caller
 from gateway.casework import actor_of
 from gateway.intake import Opening
+from gateway.opening import located
 from gateway.problems import ProblemError, fail, of_refusal
 from gateway.renewals import CaseInPath
 from gateway.services import Services
@@ -163,11 +164,7 @@ async def open_investigation(
         )
     if isinstance(admitted, Refusal):
         raise ProblemError(of_refusal(admitted))
-    url = f"/v1/investigations/{admitted.case}"
-    response.headers["location"] = url
-    if admitted.again:
-        response.headers["idempotent-replayed"] = "true"
-    return Accepted(case=admitted.case, status_url=url)
+    return Accepted(case=admitted.case, status_url=located(response, admitted, "investigations"))
 
 
 @router.get("/investigations/{case}", response_model=InvestigationView, responses=versions.RESPONSES)

@@ -21,6 +21,7 @@ from domain.refusal import Refusal, RefusalCode
 from gateway.auth import Using, may
 from gateway.caller import Caller
 from gateway.intake import Admitted, Opening
+from gateway.opening import located, proven
 from gateway.problems import ProblemError, fail, of_refusal
 from gateway.renewals import CaseInPath
 from gateway.services import Services
@@ -28,6 +29,7 @@ from store import numbers, proofs, slots
 from store.ids import new_case_id
 from store.keys import KeyRing
 from store.projection import load_state
+from store.proofs import Found
 
 router = APIRouter(prefix="/v1", tags=["queries"])
 
@@ -112,11 +114,7 @@ async def submit(
     admitted = await _admitted(services, channel.code, body, idempotency_key)
     if isinstance(admitted, Refusal):
         raise ProblemError(of_refusal(admitted), await _seconds_left(services, channel.code, body, admitted))
-    url = f"/v1/queries/{admitted.case}"
-    response.headers["location"] = url
-    if admitted.again:
-        response.headers["idempotent-replayed"] = "true"
-    return QueryAccepted(case=admitted.case, status_url=url)
+    return QueryAccepted(case=admitted.case, status_url=located(response, admitted, "queries"))
 
 
 @router.get("/queries/{case}")
@@ -128,14 +126,9 @@ async def show(case: CaseInPath, channel: Annotated[Caller, may(Scope.CASES_FOLL
 async def _admitted(services: Services, channel: str, body: QueryRequest, key: str) -> Admitted | Refusal:
     """The key comes first: a repetition finds its own proof used and its own slot taken."""
     wording, at = body.model_dump_json(), datetime.now(UTC)
-    if earlier := await services.intake.earlier(channel, key, wording):
-        return earlier
-    keys = services.keys
-    found = await services.database.read(
-        lambda c: proofs.look(c, keys, body.check, Purpose.QUERY, at, channel=channel)
-    )
-    if isinstance(found, Refusal):  # a repetition that came at the same time finds its own proof used
-        return await services.intake.earlier(channel, key, wording) or found
+    found = await proven(services, channel, key, wording, body.check, Purpose.QUERY, at)
+    if not isinstance(found, Found):
+        return found
     command = query.Submit(
         case=new_case_id(CaseKind.QUERY),
         channel=channel,

@@ -23,6 +23,7 @@ from gateway.auth import Using, may
 from gateway.caller import Caller
 from gateway.desk import CaseEnded, EngineBusy
 from gateway.intake import Wish
+from gateway.opening import located
 from gateway.problems import ProblemError, fail, of_refusal
 from gateway.services import Services
 from store import lists, views
@@ -169,11 +170,7 @@ async def submit(
     admitted = await services.intake.submit(carrier.code, wish_of(body, idempotency_key))
     if isinstance(admitted, Refusal):
         raise ProblemError(of_refusal(admitted))
-    url = f"/v1/renewals/{admitted.case}"
-    response.headers["location"] = url
-    if admitted.again:
-        response.headers["idempotent-replayed"] = "true"
-    return Accepted(case=admitted.case, status_url=url)
+    return Accepted(case=admitted.case, status_url=located(response, admitted, "renewals"))
 
 
 @router.get("/renewals/{case}")

@@ -22,7 +22,6 @@ from domain.messages import Language
 from domain.proof import Purpose
 from domain.registry import App, Category, Enterprise, Registry
 from gateway import disputes, queries
-from gateway.follow import LASTS
 from gateway.pages import identity
 from gateway.pages.page import WEBSITE, Opened, Page, explained
 from gateway.pages.words import N_
@@ -326,5 +325,4 @@ async def submit(page: Page, check: str, what_for: str) -> Response:
         if error.problem.code not in BESIDE:
             raise
         return _who(page, draft, {BESIDE[error.problem.code]: explained(page, error.problem)})
-    page.may_see(taken.case, datetime.now(UTC) + LASTS)
-    return page.go(f"/case/{taken.case}?new=1")
+    return page.received(taken.case)

@@ -179,6 +179,11 @@ class Page:
         self.visit.may_see(case, until)
         self._visited = True
 
+    def received(self, case: str) -> Response:
+        """On to a case that was opened here just now, which this browser may look into for a while."""
+        self.may_see(case, datetime.now(UTC) + timedelta(seconds=visits.SECONDS))
+        return self.go(f"/case/{case}?new=1")
+
     def citizen(self, case: str) -> Caller:
         """The citizen of a case, if this browser has proven it is theirs. Raises ProblemError 401."""
         if not self.visit.sees(case, datetime.now(UTC)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -13,7 +13,6 @@ from domain.proof import Purpose
 from domain.query import Target
 from domain.refusal import RefusalCode
 from gateway import queries
-from gateway.follow import LASTS
 from gateway.pages import identity
 from gateway.pages.identity import after
 from gateway.pages.page import WEBSITE, Opened, Page
@@ -74,5 +73,4 @@ async def ask(page: Page, check: str, what_for: str) -> Response:
         wait = timedelta(seconds=error.retry_after) if error.retry_after else None
         words = NOT_NOW[error.problem.code]
         return identity.ended(page, error.problem, words, page.now + wait if wait else None, "/follow")
-    page.may_see(taken.case, datetime.now(UTC) + LASTS)
-    return page.go(f"/case/{taken.case}?new=1")
+    return page.received(taken.case)

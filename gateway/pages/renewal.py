@@ -9,7 +9,6 @@ import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
@@ -23,7 +22,6 @@ from domain.proof import Purpose
 from domain.registry import App, Category, Registry
 from domain.unbind import OPEN, ItemState
 from gateway import holder_renewals
-from gateway.follow import LASTS
 from gateway.my_case import MyApp, MyCase
 from gateway.pages import identity, own
 from gateway.pages.page import WEBSITE, Opened, Page
@@ -228,8 +226,7 @@ async def submit(page: Page, check: str, what_for: str) -> Response:
         return _apps(page, Ticked(frozenset(), stale=True))
     body = holder_renewals.HolderRenewalRequest(check=check, apps=None if what_for == ALL else list(ticked))
     taken = await holder_renewals.submit_for_holder(body, Response(), WEBSITE, page.services, f"renewal-{check}")
-    page.may_see(taken.case, datetime.now(UTC) + LASTS)
-    return page.go(f"/case/{taken.case}?new=1")
+    return page.received(taken.case)
 
 
 # ── how it goes ──────────────────────────────────────────────────────────────────────────────────────
